@@ -1,0 +1,58 @@
+# pg_steward: build, install and test with PGXS.
+#
+#   make && make install               with the pg_config found in PATH
+#   make PG_CONFIG=... install         for another server
+#   make installcheck                  all suites, on temporary servers of
+#                                      their own (not as root); test/run does
+#                                      this and everything around it
+EXTENSION  = pg_steward
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+MODULE_big = $(EXTENSION)
+OBJS = \
+	src/base/guc.o \
+	src/base/info.o \
+	src/base/query.o \
+	src/base/rows.o \
+	src/base/shmem.o \
+	src/base/statements.o \
+	src/latency/slow_queries.o \
+	src/pg_steward.o \
+	src/storage/relation_files.o
+
+# The install script is assembled from one file a topic, in order.
+SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+DATA       = $(wildcard src/sql/$(EXTENSION)--*--*.sql)
+
+PG_CPPFLAGS = -I$(srcdir)/src -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers $(STEWARD_CFLAGS)
+
+TEMP = --temp-instance=tmp_instance --temp-config=test/regress.conf
+REGRESS = \
+	setup \
+	members \
+	slow_queries \
+	sizes \
+	connections \
+	cache_and_indexes \
+	vacuum \
+	replication \
+	privileges
+REGRESS_OPTS   = $(TEMP)
+ISOLATION      = locked_relations
+ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
+TAP_TESTS      = 1
+PROVE_TESTS   ?= test/t/*.pl
+
+EXTRA_CLEAN = output_iso results tmp_check tmp_check_iso tmp_instance log \
+	$(wildcard src/*.gcno src/*.gcda src/*/*.gcno src/*/*.gcda)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PIECES) $(EXTENSION).control
+	cat $(SQL_PIECES) > $@
+
+$(OBJS): $(wildcard src/*/*.h) $(EXTENSION).control

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.h
+ *	  Runner for the SQL that pg_steward executes itself.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEWARD_QUERY_H
+#define STEWARD_QUERY_H
+
+#include "executor/spi.h"
+
+/*
+ * Every statement of ours starts with this comment, so that reports can leave
+ * it out and a DBA who meets one in a log knows where it comes from.
+ */
+#define STEWARD_QUERY_TAG "/* pg_steward */ "
+
+/* A section in which our own SQL may run; see query.c. */
+typedef struct StewardQueryScope
+{
+	int			guc_nest_level;
+} StewardQueryScope;
+
+extern void steward_query_begin(StewardQueryScope *scope);
+extern uint64 steward_query_select(const char *sql, int nargs, Oid *argtypes,
+								   Datum *values);
+extern Datum steward_query_value(uint64 row, int column, bool *isnull);
+extern void steward_query_end(StewardQueryScope *scope);
+
+#endif							/* STEWARD_QUERY_H */

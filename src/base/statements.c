@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * statements.c
+ *	  Finding pg_stat_statements, and saying what is missing.
+ *
+ * pg_stat_statements may be installed in any schema and in any version since
+ * 1.8, the first with the column names used here; a database that was
+ * upgraded keeps the old view until ALTER EXTENSION UPDATE.  Whether a newer
+ * column exists is therefore asked of the view itself, never of the server
+ * version.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/query.h"
+#include "base/shmem.h"
+#include "base/statements.h"
+
+/*
+ * Fill in where pg_stat_statements is, or raise
+ * ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE with what has to be done about it.
+ * To be called inside a query section (query.c), in whose memory the string
+ * is allocated.
+ */
+void
+steward_statements_require(StewardStatements *statements)
+{
+	Oid			schema;
+	Oid			view;
+	bool		isnull;
+
+	if (!steward_library_in_preload_list("pg_stat_statements"))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_stat_statements is not loaded at server start"),
+				 errdetail("This function reads the counters that pg_stat_statements collects when it is named in \"shared_preload_libraries\"."),
+				 errhint("%s", steward_preload_hint())));
+
+	if (steward_query_select(STEWARD_QUERY_TAG
+							 "SELECT extnamespace FROM pg_extension"
+							 " WHERE extname = 'pg_stat_statements'",
+							 0, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"pg_stat_statements\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION pg_stat_statements.")));
+
+	schema = DatumGetObjectId(steward_query_value(0, 1, &isnull));
+	view = get_relname_relid("pg_stat_statements", schema);
+	if (!OidIsValid(view) ||
+		get_attnum(view, "total_exec_time") == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"pg_stat_statements\" is too old in this database"),
+				 errdetail("Version 1.8 or newer is needed."),
+				 errhint("Run ALTER EXTENSION pg_stat_statements UPDATE.")));
+
+	statements->view = quote_qualified_identifier(get_namespace_name(schema),
+												  "pg_stat_statements");
+	statements->has_stats_since =
+		get_attnum(view, "stats_since") != InvalidAttrNumber;
+}

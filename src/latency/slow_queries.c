@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * slow_queries.c
+ *	  get_slow_queries(): the statements that cost most.
+ *
+ * The figures are those of pg_stat_statements, read in one pass by one
+ * statement, so that shares and rows come from the same moment.  What the
+ * server hides from the caller stays hidden: the view is read as the caller.
+ * Statements that carry our own tag are left out, before shares are computed.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include "base/query.h"
+#include "base/rows.h"
+#include "base/statements.h"
+
+PG_FUNCTION_INFO_V1(pg_steward_slow_queries);
+
+/* What a user can order by, and the expression that does it. */
+static const struct
+{
+	const char *name;
+	const char *expression;
+}			orders[] =
+{
+	{"mean", "s.mean_exec_time"},
+	{"total", "s.total_exec_time"},
+	{"calls", "s.calls"},
+	{"max", "s.max_exec_time"},
+	{"rows", "s.rows"},
+	{"io", "s.shared_blks_read + s.shared_blks_written + s.local_blks_read + "
+	"s.local_blks_written + s.temp_blks_read + s.temp_blks_written"},
+	{"temp", "s.temp_blks_read + s.temp_blks_written"},
+	{"wal", "s.wal_bytes"},
+};
+
+/*
+ * Expression for an order, or an error that lists what there is.
+ */
+static const char *
+order_expression(const char *name)
+{
+	StringInfoData list;
+
+	for (int i = 0; i < lengthof(orders); i++)
+	{
+		if (strcmp(orders[i].name, name) == 0)
+			return orders[i].expression;
+	}
+
+	initStringInfo(&list);
+	for (int i = 0; i < lengthof(orders); i++)
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", orders[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"order_by\": \"%s\"", name),
+			 errhint("Valid values are %s.", list.data)));
+	return NULL;				/* keep compiler quiet */
+}
+
+/*
+ * The report's statement.  Parameters: $1 smallest mean time in ms, $2 number
+ * of rows, $3 length of the query text, 0 for all of it.  A shortened text
+ * has its white space folded, because it is meant for one line of a terminal;
+ * a whole text is left as it was written.
+ */
+static char *
+report_sql(const StewardStatements *statements, const char *order)
+{
+	return psprintf(STEWARD_QUERY_TAG
+					"SELECT CASE WHEN $3 = 0 THEN s.query"
+					"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $3) END,"
+					" s.calls,"
+					" round(s.total_exec_time::numeric, 3)::float8,"
+					" round(s.mean_exec_time::numeric, 3)::float8,"
+					" round(s.max_exec_time::numeric, 3)::float8,"
+					" round(s.stddev_exec_time::numeric, 3)::float8,"
+					" round(s.min_exec_time::numeric, 3)::float8,"
+					" s.rows,"
+					" round((100 * s.total_exec_time / nullif(s.all_exec_time, 0))::numeric, 2)::float8,"
+					" round(100.0 * s.shared_blks_hit / nullif(s.shared_blks_hit + s.shared_blks_read, 0), 2)::float8,"
+					" (s.temp_blks_read + s.temp_blks_written) * current_setting('block_size')::bigint,"
+					" s.wal_bytes::bigint,"
+					" r.rolname::text,"
+					" d.datname::text,"
+					" s.queryid,"
+					" %s "
+					"FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
+					"      FROM %s"
+					"      WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_QUERY_TAG "')) s"
+					" LEFT JOIN pg_roles r ON r.oid = s.userid"
+					" LEFT JOIN pg_database d ON d.oid = s.dbid "
+					"WHERE s.mean_exec_time >= $1 "
+					"ORDER BY %s DESC, s.total_exec_time DESC, s.queryid, s.userid, s.dbid "
+					"LIMIT $2",
+					statements->has_stats_since ? "s.stats_since" : "NULL::timestamptz",
+					statements->view, order);
+}
+
+/*
+ * get_slow_queries(limit_count int, min_mean_ms float8, order_by text,
+ * query_length int); columns as declared in 10_latency.sql.
+ */
+Datum
+pg_steward_slow_queries(PG_FUNCTION_ARGS)
+{
+	StewardStatements statements;
+	StewardQueryScope scope;
+	StewardRows rows;
+	Oid			argtypes[3] = {FLOAT8OID, INT8OID, INT4OID};
+	Datum		values[3];
+	const char *order;
+	uint64		nrows;
+
+	/* A null argument means "no restriction", or the default order. */
+	int64		limit = steward_limit_arg(fcinfo, 0);
+	double		min_mean_ms = PG_ARGISNULL(1) ? 0 : PG_GETARG_FLOAT8(1);
+	int32		query_length = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+
+	if (query_length < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"query_length\" must not be negative"),
+				 errhint("Use 0 for the whole text.")));
+	order = order_expression(PG_ARGISNULL(2) ? "mean" :
+							 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+
+	steward_rows_begin(&rows, fcinfo);
+	steward_query_begin(&scope);
+	steward_statements_require(&statements);
+	values[0] = Float8GetDatum(min_mean_ms);
+	values[1] = Int64GetDatum(limit);
+	values[2] = Int32GetDatum(query_length);
+	nrows = steward_query_select(report_sql(&statements, order),
+								 lengthof(argtypes), argtypes, values);
+	for (uint64 row = 0; row < nrows; row++)
+	{
+		for (int column = 1; column <= rows.ncolumns; column++)
+		{
+			bool		isnull;
+			Datum		value = steward_query_value(row, column, &isnull);
+
+			steward_rows_datum(&rows, value, isnull);
+		}
+		steward_rows_end_row(&rows);
+	}
+	steward_query_end(&scope);
+
+	return (Datum) 0;
+}

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * pg_steward.c
+ *	  Entry point of the library.
+ *
+ * Loading has two forms.  Named in shared_preload_libraries, the library is
+ * loaded by the postmaster: subjects register shared memory, hooks and
+ * workers.  Otherwise it is loaded by the first call of one of its SQL
+ * functions: settings are defined, reports work, nothing else happens.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+
+STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
+
+extern PGDLLEXPORT void _PG_init(void);
+
+/*
+ * Initialize each part, in the order of their dependencies.
+ */
+void
+_PG_init(void)
+{
+	steward_guc_init();
+	steward_shmem_init();
+}
