@@ -9,6 +9,7 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/index_definition.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \

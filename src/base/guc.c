@@ -30,8 +30,8 @@ void
 steward_guc_init(void)
 {
 	DefineCustomIntVariable("pg_steward.lock_timeout",
-							"Longest time a report of pg_steward waits for a lock, in milliseconds.",
-							"Reports never need a lock that reading or writing rows would conflict with. "
+							"Longest time that SQL run by pg_steward itself waits for a lock, in milliseconds.",
+							"Reports take no lock that reading or writing rows would conflict with. "
 							"Zero waits without limit. Any user may change it.",
 							&steward_lock_timeout,
 							100,

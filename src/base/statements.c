@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -33,6 +34,7 @@ void
 steward_statements_require(StewardStatements *statements)
 {
 	Oid			schema;
+	char	   *schema_name;
 	Oid			view;
 	bool		isnull;
 
@@ -44,8 +46,14 @@ steward_statements_require(StewardStatements *statements)
 				 errhint("%s", steward_preload_hint())));
 
 	if (steward_query_select(STEWARD_QUERY_TAG
-							 "SELECT extnamespace FROM pg_extension"
-							 " WHERE extname = 'pg_stat_statements'",
+							 "SELECT e.extnamespace, n.nspname::text,"
+							 " has_schema_privilege(n.oid, 'USAGE') AND"
+							 " coalesce(has_table_privilege(c.oid, 'SELECT'), true)"
+							 " FROM pg_extension e"
+							 " JOIN pg_namespace n ON n.oid = e.extnamespace"
+							 " LEFT JOIN pg_class c ON c.relnamespace = n.oid"
+							 " AND c.relname = 'pg_stat_statements'"
+							 " WHERE e.extname = 'pg_stat_statements'",
 							 0, NULL, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -53,6 +61,14 @@ steward_statements_require(StewardStatements *statements)
 				 errhint("Run CREATE EXTENSION pg_stat_statements.")));
 
 	schema = DatumGetObjectId(steward_query_value(0, 1, &isnull));
+	schema_name = TextDatumGetCString(steward_query_value(0, 2, &isnull));
+	if (!DatumGetBool(steward_query_value(0, 3, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for view pg_stat_statements"),
+				 errhint("Grant USAGE on schema \"%s\" and SELECT on its view pg_stat_statements to role \"%s\".",
+						 schema_name, GetUserNameFromId(GetUserId(), false))));
+
 	view = get_relname_relid("pg_stat_statements", schema);
 	if (!OidIsValid(view) ||
 		get_attnum(view, "total_exec_time") == InvalidAttrNumber)
@@ -62,7 +78,7 @@ steward_statements_require(StewardStatements *statements)
 				 errdetail("Version 1.8 or newer is needed."),
 				 errhint("Run ALTER EXTENSION pg_stat_statements UPDATE.")));
 
-	statements->view = quote_qualified_identifier(get_namespace_name(schema),
+	statements->view = quote_qualified_identifier(schema_name,
 												  "pg_stat_statements");
 	statements->has_stats_since =
 		get_attnum(view, "stats_since") != InvalidAttrNumber;

@@ -20,23 +20,28 @@ CREATE FUNCTION steward.relation_sizes(
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 20000 ROWS 1000
 BEGIN ATOMIC
-    SELECT c.oid, f.main_bytes, f.all_bytes
-      FROM pg_class c
-           JOIN pg_namespace n ON n.oid = c.relnamespace
-           JOIN pg_database d ON d.datname = current_database()
-           JOIN steward.relation_files() f
-             ON f.file_number = CASE WHEN c.relfilenode <> 0 THEN c.relfilenode
-                                     ELSE pg_relation_filenode(c.oid) END
-            AND f.tablespace_oid = CASE WHEN c.reltablespace <> 0 THEN c.reltablespace
-                                        ELSE d.dattablespace END
-            AND f.temp_owner = CASE WHEN c.relpersistence = 't'
-                                    THEN substring(n.nspname FROM '^pg_(?:toast_)?temp_(\d+)$')::integer
-                                    ELSE -1 END
-     WHERE c.relkind IN ('r', 'm', 't', 'i', 'S')
-       AND NOT c.relisshared;
+    SELECT r.oid, f.main_bytes, f.all_bytes
+      FROM steward.relation_files() f
+           LEFT JOIN (
+               SELECT c.oid,
+                      CASE WHEN c.relfilenode <> 0 THEN c.relfilenode
+                           ELSE pg_relation_filenode(c.oid) END AS file_number,
+                      CASE WHEN c.reltablespace <> 0 THEN c.reltablespace
+                           ELSE d.dattablespace END AS tablespace_oid,
+                      CASE WHEN c.relpersistence = 't'
+                           THEN substring(n.nspname FROM '^pg_(?:toast_)?temp_(\d+)$')::integer
+                           ELSE -1 END AS temp_owner
+                 FROM pg_class c
+                      JOIN pg_namespace n ON n.oid = c.relnamespace
+                      JOIN pg_database d ON d.datname = current_database()
+                WHERE c.relkind IN ('r', 'm', 't', 'i', 'S')
+                  AND NOT c.relisshared) r
+             ON r.file_number = f.file_number
+            AND r.tablespace_oid = f.tablespace_oid
+            AND r.temp_owner = f.temp_owner;
 END;
 COMMENT ON FUNCTION steward.relation_sizes() IS
-'internal: bytes on disk of each relation of this database that has files, of the main fork and of all forks, without taking a lock; shared catalogs are left out; anyone may call it';
+'internal: bytes on disk of each relation of this database that has files, of the main fork and of all forks, without taking a lock; relid is null for files of no relation that the caller''s snapshot sees; shared catalogs are left out; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_table_sizes(
     limit_count integer DEFAULT NULL,
@@ -152,19 +157,18 @@ CREATE FUNCTION @extschema@.get_database_size(
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 1
 BEGIN ATOMIC
-    WITH files AS MATERIALIZED (
-        SELECT sum(f.all_bytes)::bigint AS bytes FROM steward.relation_files() f),
-    part AS (
-        SELECT coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint AS tables,
+    WITH part AS (
+        SELECT sum(s.all_bytes)::bigint AS total,
+               coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint AS tables,
                coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind = 'i' AND o.relkind <> 't'), 0)::bigint AS indexes,
                coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind = 't' OR o.relkind = 't'), 0)::bigint AS toast
           FROM steward.relation_sizes() s
-               JOIN pg_class c ON c.oid = s.relid
+               LEFT JOIN pg_class c ON c.oid = s.relid
                LEFT JOIN pg_index i ON i.indexrelid = c.oid
                LEFT JOIN pg_class o ON o.oid = i.indrelid)
-    SELECT d.datname::text, pg_size_pretty(f.bytes), f.bytes,
-           p.tables, p.indexes, p.toast, f.bytes - p.tables - p.indexes - p.toast, NULL
-      FROM files f, part p, pg_database d
+    SELECT d.datname::text, pg_size_pretty(p.total), p.total,
+           p.tables, p.indexes, p.toast, p.total - p.tables - p.indexes - p.toast, NULL
+      FROM part p, pg_database d
      WHERE d.datname = current_database()
     UNION ALL
     SELECT d.datname::text, pg_size_pretty(b.bytes), b.bytes, NULL, NULL, NULL, NULL,

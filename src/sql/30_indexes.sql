@@ -1,5 +1,12 @@
 -- How indexes are used.
 
+CREATE FUNCTION steward.index_definition(index_oid oid)
+RETURNS text
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'pg_steward_index_definition';
+COMMENT ON FUNCTION steward.index_definition(oid) IS
+'internal: the command that creates an index, null while somebody holds or awaits an exclusive lock on its table; anyone may call it';
+
 CREATE FUNCTION @extschema@.get_index_usage(
     limit_count integer DEFAULT NULL,
     OUT schema_name text,
@@ -48,10 +55,10 @@ BEGIN ATOMIC
            EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = u.indexrelid
                       AND k.contype IN ('p', 'u', 'x')),
            (SELECT pg_stat_get_db_stat_reset_time(d.oid) FROM pg_database d WHERE d.datname = current_database()),
-           pg_get_indexdef(u.indexrelid)
+           steward.index_definition(u.indexrelid)
       FROM usage u
      ORDER BY u.idx_scan, u.bytes DESC, u.nspname, u.index_name
      LIMIT steward.check_limit(limit_count);
 END;
 COMMENT ON FUNCTION @extschema@.get_index_usage(integer) IS
-'indexes of this database''s user tables, least used first, then biggest first; index_use_pct is the share of all scans of the table that used this index; last_scan is null before PostgreSQL 16; counted since stats_since (null: never reset) and on this server only: a standby counts its own scans; never waits for a lock; anyone may call it';
+'indexes of this database''s user tables, least used first, then biggest first; index_use_pct is the share of all scans of the table that used this index; last_scan is null before PostgreSQL 16; counted since stats_since (null: never reset) and on this server only: a standby counts its own scans; never waits for a lock, definition is null while the table is locked exclusively; anyone may call it';

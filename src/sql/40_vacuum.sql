@@ -104,7 +104,7 @@ BEGIN ATOMIC
                     THEN greatest(least(floor(t.vacuum_at) + 1 - t.n_dead_tup,
                                         floor(t.insert_at) + 1 - t.n_ins_since_vacuum), 0)
                END AS until_vacuum,
-               CASE WHEN t.autovacuum = 'on'
+               CASE WHEN t.autovacuum = 'on' AND t.analyze_at IS NOT NULL
                     THEN greatest(floor(t.analyze_at) + 1 - t.n_mod_since_analyze, 0)
                END AS until_analyze
           FROM threshold t)
