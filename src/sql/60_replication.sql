@@ -54,7 +54,8 @@ BEGIN ATOMIC
            pg_wal_lsn_diff(w.sent_lsn, w.write_lsn)::bigint,
            pg_wal_lsn_diff(w.write_lsn, w.flush_lsn)::bigint,
            pg_wal_lsn_diff(w.flush_lsn, w.replay_lsn)::bigint,
-           greatest(pg_wal_lsn_diff(p.lsn, w.replay_lsn), 0)::bigint,
+           CASE WHEN w.replay_lsn >= p.lsn THEN 0
+                ELSE pg_wal_lsn_diff(p.lsn, w.replay_lsn) END::bigint,
            -- no measured lag and nothing missing: caught up and idle
            CASE WHEN w.replay_lsn >= p.lsn THEN 0
                 ELSE extract(epoch FROM w.replay_lag)::float8 END,
@@ -73,11 +74,15 @@ BEGIN ATOMIC
                 WHEN s.connected THEN 'streaming'
                 ELSE 'disconnected' END,
            NULL, NULL, NULL, NULL,
-           greatest(pg_wal_lsn_diff(s.received, s.replayed), 0)::bigint,
-           CASE WHEN s.connected THEN greatest(pg_wal_lsn_diff(s.known_end, s.replayed), 0)::bigint END,
+           -- replay may be ahead of what was received: from the archive
+           CASE WHEN s.replayed >= s.received THEN 0
+                ELSE pg_wal_lsn_diff(s.received, s.replayed) END::bigint,
            CASE WHEN NOT s.connected THEN NULL
                 WHEN s.replayed >= s.known_end THEN 0
-                ELSE round(greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0), 3)::float8 END,
+                ELSE pg_wal_lsn_diff(s.known_end, s.replayed) END::bigint,
+           CASE WHEN NOT s.connected THEN NULL
+                WHEN s.replayed >= s.known_end THEN 0
+                ELSE round(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 3)::float8 END,
            NULL, NULL, NULL,
            NULL, s.received, s.replayed,
            round(s.silence, 3)::float8, s.slot_name, s.pid
