@@ -134,6 +134,7 @@ make_servers()
 		rm -f /tmp/*
 	END
 	# the release files of development suites expire by the clock
+	# shellcheck disable=SC2016 # $1 is for mmdebstrap's shell
 	unshare --mount --pid --fork --kill-child \
 		mmdebstrap --mode=root --variant=apt \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
@@ -165,7 +166,7 @@ server_missing()
 # server_release MAJOR: print what exactly it is
 server_release()
 {
-	chroot "$CACHE/servers" dpkg-query -W -f '${Version}' "postgresql-$1"
+	chroot "$CACHE/servers" dpkg-query -W -f "\${Version}" "postgresql-$1"
 }
 
 # in_servers DIRECTORY COMMAND...: run it among the other majors, with the
