@@ -187,7 +187,7 @@ in_servers()
 		chmod 1777 "$root/tmp" "$root/dev/shm"
 		mount --bind "$directory" "$root/mnt"
 		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-			LC_ALL=C.UTF-8 HOME=/mnt WORK=/mnt "$@"' \
+			HOME=/mnt "$@"' \
 		bash "$CACHE/servers" "$directory" "$@"
 }
 
