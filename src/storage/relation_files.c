@@ -141,8 +141,14 @@ read_directory(HTAB *files, Oid tablespace, const char *path)
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
 
-	if (dir == NULL && errno == ENOENT)
-		return;
+	if (dir == NULL)
+	{
+		if (errno == ENOENT)
+			return;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open directory \"%s\": %m", path)));
+	}
 
 	while ((de = ReadDir(dir, path)) != NULL)
 	{

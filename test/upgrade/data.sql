@@ -1,0 +1,2 @@
+-- Rows for every table of schema steward; run by pg_upgrade.pl in each
+-- database before the upgrade, and compared after it.
