@@ -40,12 +40,17 @@ debian_mirror()
 		sed -n "s,^'\\(.*\\)/dists/$release/InRelease'.*,\\1,p" | head -n 1
 }
 
-# can_isolate: may we make namespaces and mount?
+# can_isolate: may we make namespaces and mount?  Reason in REASON.
 can_isolate()
 {
-	[ "$(id -u)" = 0 ] &&
-		unshare --mount --pid --fork --kill-child \
-			mount -t tmpfs tmpfs /mnt 2>/dev/null
+	if [ "$(id -u)" != 0 ]; then
+		REASON="only root can enter a newer Debian"
+		return 1
+	fi
+	REASON=$(unshare --mount --pid --fork --kill-child \
+		mount -t tmpfs tmpfs /mnt 2>&1) && return
+	REASON="cannot mount, which is needed to enter a newer Debian: $REASON"
+	return 1
 }
 
 # last_error LOG: the line that says best why apt or mmdebstrap gave up
@@ -76,8 +81,7 @@ build_servers()
 		echo "cached in $CACHE/servers"
 		return 0
 	fi
-	can_isolate ||
-		skip "needs root with the right to mount, to enter a newer Debian"
+	can_isolate || skip "$REASON"
 	mkdir -p "$CACHE"
 	exec 9>"$CACHE/lock"
 	flock 9
