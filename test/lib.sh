@@ -53,7 +53,7 @@ need_packages()
 		tail -n 20 "$WORK/apt.log" >&2
 		die "could not install packages"
 	}
-	[ -e $common.dpkg-dist ] && mv $common.dpkg-dist $common
+	[ -e $common.ucf-dist ] && mv $common.ucf-dist $common
 	return 0
 }
 
