@@ -14,8 +14,10 @@ SELECT version = library_version AS same_version, preloaded,
 
 -- settings are known, and misspelt ones are reported
 SHOW pg_steward.lock_timeout;
+\set VERBOSITY sqlstate
 SET pg_steward.lock_timeout = '-1';
 SET pg_steward.lock_timeuot = 1;
+\set VERBOSITY terse
 
 -- in another schema, and everything goes away with it
 CREATE SCHEMA elsewhere;

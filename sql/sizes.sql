@@ -25,7 +25,8 @@ CREATE TEMP TABLE mine (id int PRIMARY KEY);
 INSERT INTO mine SELECT generate_series(1, 1000);
 CREATE SEQUENCE seq;
 CREATE VIEW v AS SELECT * FROM plain;
-VACUUM plain;
+VACUUM ANALYZE plain;
+ANALYZE mv;
 SELECT pg_stat_force_next_flush();
 SELECT pg_stat_reset_single_table_counters('toasted'::regclass);
 

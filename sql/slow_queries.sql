@@ -63,7 +63,7 @@ SELECT get_slow_queries(query_length => -1);
 
 -- our own statements are not reported, although nested ones are tracked
 SHOW pg_stat_statements.track;
-SELECT count(*) FROM "Stat Schema".pg_stat_statements WHERE query LIKE '/* pg_steward */%';
+SELECT count(*) > 0 AS tracked FROM "Stat Schema".pg_stat_statements WHERE query LIKE '%/* pg\_steward */%';
 SELECT count(*) FROM get_slow_queries(NULL, query_length => 0)
  WHERE query LIKE '%pg_steward%' OR query LIKE '%steward.%';
 

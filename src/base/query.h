@@ -13,10 +13,12 @@
 #include "executor/spi.h"
 
 /*
- * Every statement of ours starts with this comment, so that reports can leave
- * it out and a DBA who meets one in a log knows where it comes from.
+ * Every statement of ours starts so: reports can leave it out, and a DBA who
+ * meets one in a log knows where it comes from.  The comment stands behind
+ * the first word, because since 18 pg_stat_statements keeps no comment before
+ * it.
  */
-#define STEWARD_QUERY_TAG "/* pg_steward */ "
+#define STEWARD_SELECT "SELECT /* pg_steward */ "
 
 /* A section in which our own SQL may run; see query.c. */
 typedef struct StewardQueryScope

@@ -45,8 +45,8 @@ steward_statements_require(StewardStatements *statements)
 				 errdetail("This function reads the counters that pg_stat_statements collects when it is named in \"shared_preload_libraries\"."),
 				 errhint("%s", steward_preload_hint())));
 
-	if (steward_query_select(STEWARD_QUERY_TAG
-							 "SELECT e.extnamespace, n.nspname::text,"
+	if (steward_query_select(STEWARD_SELECT
+							 "e.extnamespace, n.nspname::text,"
 							 " has_schema_privilege(n.oid, 'USAGE') AND"
 							 " coalesce(has_table_privilege(c.oid, 'SELECT'), true)"
 							 " FROM pg_extension e"

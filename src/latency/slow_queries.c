@@ -76,8 +76,8 @@ order_expression(const char *name)
 static char *
 report_sql(const StewardStatements *statements, const char *order)
 {
-	return psprintf(STEWARD_QUERY_TAG
-					"SELECT CASE WHEN $3 = 0 THEN s.query"
+	return psprintf(STEWARD_SELECT
+					"CASE WHEN $3 = 0 THEN s.query"
 					"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $3) END,"
 					" s.calls,"
 					" round(s.total_exec_time::numeric, 3)::float8,"
@@ -96,7 +96,7 @@ report_sql(const StewardStatements *statements, const char *order)
 					" %s "
 					"FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
 					"      FROM %s"
-					"      WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_QUERY_TAG "')) s"
+					"      WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
 					" LEFT JOIN pg_roles r ON r.oid = s.userid"
 					" LEFT JOIN pg_database d ON d.oid = s.dbid "
 					"WHERE s.mean_exec_time >= $1 "
