@@ -25,6 +25,19 @@ installed()
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# restore_packaging: undo what need_packages told Debian's packaging; callers
+# do this too when they are interrupted
+restore_packaging()
+{
+	[ -n "${QUIETED-}" ] || return 0
+	if [ -e "$QUIETED.ucf-dist" ]; then
+		mv "$QUIETED.ucf-dist" "$QUIETED"
+	elif ! installed postgresql-common; then
+		rm -f "$QUIETED"
+	fi
+	QUIETED=
+}
+
 # need_packages PACKAGE...: install what is missing.  Debian's packaging would
 # create and start a cluster when a server is first installed; it is told not
 # to while we install, and its own default is restored afterwards.
@@ -41,6 +54,7 @@ need_packages()
 
 	say "installing ${missing[*]}"
 	if ! installed postgresql-common && [ ! -e $common ]; then
+		QUIETED=$common
 		mkdir -p "${common%/*}"
 		echo 'create_main_cluster = false' >$common
 	fi
@@ -50,11 +64,11 @@ need_packages()
 				-o Dpkg::Options::=--force-confold \
 				--no-install-recommends install "${missing[@]}"
 	} >"$WORK/apt.log" 2>&1 </dev/null || {
+		restore_packaging
 		tail -n 20 "$WORK/apt.log" >&2
 		die "could not install packages"
 	}
-	[ -e $common.ucf-dist ] && mv $common.ucf-dist $common
-	return 0
+	restore_packaging
 }
 
 # as_user COMMAND...: run it as the unprivileged user, in the work directory.
