@@ -27,8 +27,13 @@ CREATE SEQUENCE seq;
 CREATE VIEW v AS SELECT * FROM plain;
 VACUUM ANALYZE plain;
 ANALYZE mv;
+-- an update of all rows doubles the pages, not the rows
+CREATE TABLE updated WITH (autovacuum_enabled = off) AS SELECT g FROM generate_series(1, 5000) g;
 SELECT pg_stat_force_next_flush();
-SELECT pg_stat_reset_single_table_counters('toasted'::regclass);
+ANALYZE updated;
+UPDATE updated SET g = g + 1;
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_reset_single_table_counters(t::regclass) FROM unnest(ARRAY['toasted', 'analyzed']) t;
 
 -- estimates
 SELECT table_name, kind, row_count, row_count_source

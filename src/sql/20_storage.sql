@@ -73,26 +73,40 @@ BEGIN ATOMIC
                coalesce(h.all_bytes, 0) AS heap,
                coalesce(t.all_bytes, 0) + coalesce(ti.bytes, 0) AS toast,
                coalesce(x.bytes, 0) AS indexes,
-               -- the planner's way: density at the last VACUUM or ANALYZE
-               -- times the pages there are now
-               CASE WHEN coalesce(h.main_bytes, 0) = 0 THEN 0
-                    WHEN c.reltuples >= 0 AND c.relpages > 0
-                    THEN round(c.reltuples::float8 / c.relpages
-                               * (h.main_bytes / current_setting('block_size')::integer))
-                    WHEN pg_stat_get_tuples_inserted(c.oid) > 0
-                    THEN pg_stat_get_live_tuples(c.oid)
+               CASE e.source
+                    WHEN 'empty file' THEN 0
+                    WHEN 'activity counters' THEN e.counted
+                    WHEN 'planner estimate' THEN e.planned
                END AS row_estimate,
-               CASE WHEN coalesce(h.main_bytes, 0) = 0 THEN 'empty file'
-                    WHEN c.reltuples >= 0 AND c.relpages > 0 THEN 'planner estimate'
-                    WHEN pg_stat_get_tuples_inserted(c.oid) > 0 THEN 'activity counters'
-                    ELSE 'unknown: never analyzed'
-               END AS row_estimate_source
+               e.source AS row_estimate_source
           FROM pg_class c
                JOIN pg_namespace n ON n.oid = c.relnamespace
                LEFT JOIN size h ON h.relid = c.oid
                LEFT JOIN size t ON t.relid = c.reltoastrelid
                LEFT JOIN index_size ti ON ti.indrelid = c.reltoastrelid
                LEFT JOIN index_size x ON x.indrelid = c.oid
+               -- The planner takes the density at the last VACUUM or ANALYZE
+               -- times the pages of now, and so counts bloat as rows.  The
+               -- counters know better once VACUUM or ANALYZE has set them, but
+               -- count twice what was loaded just before, and a crash or reset
+               -- empties them.  Both err upwards: the smaller one is right.
+               CROSS JOIN LATERAL (
+                   SELECT CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+                               THEN round(c.reltuples::float8 / c.relpages
+                                          * (h.main_bytes / current_setting('block_size')::integer))
+                          END AS planned,
+                          CASE WHEN pg_stat_get_vacuum_count(c.oid) + pg_stat_get_autovacuum_count(c.oid)
+                                    + pg_stat_get_analyze_count(c.oid) + pg_stat_get_autoanalyze_count(c.oid) > 0
+                                    OR pg_stat_get_tuples_inserted(c.oid) > 0
+                                       AND (c.reltuples < 0 OR c.relpages = 0)
+                               THEN pg_stat_get_live_tuples(c.oid) END AS counted) r
+               CROSS JOIN LATERAL (
+                   SELECT r.planned, r.counted,
+                          CASE WHEN coalesce(h.main_bytes, 0) = 0 THEN 'empty file'
+                               WHEN r.counted < r.planned OR r.planned IS NULL AND r.counted IS NOT NULL
+                               THEN 'activity counters'
+                               WHEN r.planned IS NOT NULL THEN 'planner estimate'
+                               ELSE 'unknown: never analyzed' END AS source) e
          WHERE c.relkind IN ('r', 'm')
            AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
     -- every partition with each partitioned table above it

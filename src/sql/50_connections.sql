@@ -14,7 +14,8 @@ CREATE FUNCTION @extschema@.get_active_connections(
     OUT connected_seconds double precision,
     OUT wait_event_type text,
     OUT wait_event text,
-    OUT pid integer)
+    OUT pid integer,
+    OUT blocked_by integer[])
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 50
 BEGIN ATOMIC
@@ -45,7 +46,8 @@ BEGIN ATOMIC
            round(extract(epoch FROM t.in_state), 3)::float8,
            round(extract(epoch FROM t.in_xact), 3)::float8,
            round(extract(epoch FROM t.connected), 3)::float8,
-           t.wait_event_type, t.wait_event, t.pid
+           t.wait_event_type, t.wait_event, t.pid,
+           CASE WHEN t.wait_event_type = 'Lock' THEN pg_blocking_pids(t.pid) END
       FROM timed t
      ORDER BY CASE WHEN t.state IN ('active', 'fastpath function call') THEN 1
                    WHEN t.state LIKE 'idle in transaction%' THEN 2
@@ -54,4 +56,4 @@ BEGIN ATOMIC
               t.in_state DESC NULLS LAST, t.pid;
 END;
 COMMENT ON FUNCTION @extschema@.get_active_connections(boolean) IS
-'client connections of all databases, working ones first, longest first; duration is the time in the current state: since the statement began for active ones, since the last one ended otherwise; the caller''s own connection is left out unless include_self is true, and then has no duration; anyone may call it, other roles'' activity needs pg_read_all_stats';
+'client connections of all databases, working ones first, longest first; duration is the time in the current state: since the statement began for active ones, since the last one ended otherwise; blocked_by are the processes whose locks a waiting one waits for; the caller''s own connection is left out unless include_self is true, and then has no duration; anyone may call it, other roles'' activity needs pg_read_all_stats';

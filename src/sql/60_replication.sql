@@ -46,7 +46,18 @@ BEGIN ATOMIC
                pg_last_wal_receive_lsn() AS received,
                pg_last_wal_replay_lsn() AS replayed,
                greatest(r.latest_end_lsn, pg_last_wal_receive_lsn()) AS known_end
-          FROM receiver r)
+          FROM receiver r),
+    judged AS (
+        SELECT s.*,
+               s.replayed >= s.known_end
+               -- WAL that ends with a page ends within a record that the
+               -- primary is still writing, which nobody can replay yet: a
+               -- commit is sent with all of its record
+               OR (pg_wal_lsn_diff(s.known_end, '0/0') % current_setting('wal_block_size')::integer = 0
+                   AND pg_wal_lsn_diff(s.known_end, s.replayed) < 2 * current_setting('wal_block_size')::integer
+                   AND NOT pg_is_wal_replay_paused()
+                   AND current_setting('recovery_min_apply_delay')::interval = '0') AS caught_up
+          FROM standby s)
     SELECT CASE WHEN pg_is_in_recovery() THEN 'standby (sending)' ELSE 'primary' END,
            w.application_name, w.client_addr,
            coalesce(w.state, 'skipped: needs pg_read_all_stats'), w.sync_state,
@@ -58,12 +69,12 @@ BEGIN ATOMIC
                 ELSE pg_wal_lsn_diff(p.lsn, w.replay_lsn) END::bigint,
            -- no measured lag and nothing missing: caught up and idle
            CASE WHEN w.replay_lsn >= p.lsn THEN 0
-                ELSE extract(epoch FROM w.replay_lag)::float8 END,
-           extract(epoch FROM w.write_lag)::float8,
-           extract(epoch FROM w.flush_lag)::float8,
-           extract(epoch FROM w.replay_lag)::float8,
+                ELSE round(extract(epoch FROM w.replay_lag), 3)::float8 END,
+           round(extract(epoch FROM w.write_lag), 3)::float8,
+           round(extract(epoch FROM w.flush_lag), 3)::float8,
+           round(extract(epoch FROM w.replay_lag), 3)::float8,
            w.sent_lsn, w.flush_lsn, w.replay_lsn,
-           extract(epoch FROM clock_timestamp() - w.reply_time)::float8,
+           round(extract(epoch FROM clock_timestamp() - w.reply_time), 3)::float8,
            s.slot_name::text, w.pid
       FROM position p, pg_stat_replication w
            LEFT JOIN pg_replication_slots s ON s.active_pid = w.pid
@@ -81,12 +92,12 @@ BEGIN ATOMIC
                 WHEN s.replayed >= s.known_end THEN 0
                 ELSE pg_wal_lsn_diff(s.known_end, s.replayed) END::bigint,
            CASE WHEN NOT s.connected THEN NULL
-                WHEN s.replayed >= s.known_end THEN 0
+                WHEN s.caught_up THEN 0
                 ELSE round(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 3)::float8 END,
            NULL, NULL, NULL,
            NULL, s.received, s.replayed,
            round(s.silence, 3)::float8, s.slot_name, s.pid
-      FROM standby s;
+      FROM judged s;
 END;
 COMMENT ON FUNCTION @extschema@.get_replication_status() IS
 'one row for each standby or other receiver connected to this server, and one for this server if it is a standby; bytes not yet sent (pending), sent but not written, written but not flushed, flushed but not replayed, and in all (bytes_behind); seconds_behind is 0 when caught up, on a standby only while the connection is alive, and null with state disconnected when it is not; on a standby that is catching up it is an upper bound; details of others'' connections need pg_read_all_stats';

@@ -51,6 +51,26 @@ is( $node->safe_psql(
 		'postgres', q{SELECT size_bytes = pg_database_size('postgres') FROM get_database_size()}),
 	't', 'database with temporary files');
 
+# Who waits for a lock says for whom.
+$in .= "BEGIN;\nLOCK TABLE here;\n\\echo locked\n";
+$handle->pump until $out =~ /locked/;
+my ($win, $wout) = ('', '');
+my $waiter = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$win, '>', \$wout, $timer);
+$win .= "SET application_name = 'waiter';\nSELECT count(*) FROM here;\n\\q\n";
+$waiter->pump_nb;
+ok( $node->poll_query_until(
+		'postgres', q{
+	SELECT count(*) = 1 AND bool_and(w.blocked_by = ARRAY[b.pid] AND w.wait_event_type = 'Lock'
+	                                 AND b.blocked_by IS NULL)
+	  FROM get_active_connections() w, get_active_connections() b
+	 WHERE w.application_name = 'waiter' AND b.query LIKE 'LOCK TABLE here%'}),
+	'blocked_by');
+$in .= "COMMIT;\n";
+$handle->pump_nb;
+$waiter->finish;
+
 # The same session, as an idle transaction, then seen by whom may not see.
 $in .= "SET application_name = 'theirs';\nBEGIN;\nSELECT 1 AS held;\n\\echo begun\n";
 $handle->pump until $out =~ /begun/;
