@@ -52,11 +52,11 @@ like($err, qr/HINT:  Add the line "shared_preload_libraries = 'pg_stat_statement
 $node->append_conf('postgresql.conf',
 	q{shared_preload_libraries = '$libdir/auto_explain.so, pg_steward'});
 $node->restart;
-$node->safe_psql('postgres', 'CREATE ROLE nobody');
+$node->safe_psql('postgres', 'CREATE ROLE steward_nobody');
 like(error_of('SELECT * FROM get_slow_queries()'),
 	qr/shared_preload_libraries = '\$libdir\/auto_explain\.so, pg_steward,pg_stat_statements'/,
 	'hint keeps libraries');
-$err = error_of('SELECT * FROM get_slow_queries()', 'nobody');
+$err = error_of('SELECT * FROM get_slow_queries()', 'steward_nobody');
 like($err, qr/shared_preload_libraries = 'pg_stat_statements,pg_steward'/,
 	'hint for unprivileged roles');
 unlike($err, qr/auto_explain/, 'which does not tell the setting');

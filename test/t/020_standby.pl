@@ -16,7 +16,7 @@ wal_receiver_status_interval = '1s'
 $primary->start;
 $primary->safe_psql('postgres', q{
 	CREATE EXTENSION pg_steward CASCADE;
-	CREATE ROLE nobody LOGIN;
+	CREATE ROLE steward_nobody LOGIN;
 	CREATE ROLE stats LOGIN IN ROLE pg_read_all_stats;
 	CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g;
 	CREATE UNLOGGED TABLE u AS SELECT g AS id FROM generate_series(1, 1000) g});
@@ -84,7 +84,7 @@ foreach my $node ($primary, $standby)
 {
 	is( $node->safe_psql(
 			'postgres',
-			'SET ROLE nobody; SELECT state, bytes_behind, seconds_behind FROM get_replication_status()'),
+			'SET ROLE steward_nobody; SELECT state, bytes_behind, seconds_behind FROM get_replication_status()'),
 		'skipped: needs pg_read_all_stats||',
 		$node->name . ': unprivileged');
 	is( $node->safe_psql(

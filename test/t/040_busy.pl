@@ -81,10 +81,10 @@ ok( $node->poll_query_until(
 	       AND connected_seconds >= xact_seconds AND database_name = 'postgres')
 	  FROM get_active_connections() WHERE application_name = 'theirs'}),
 	'idle in transaction');
-$node->safe_psql('postgres', 'CREATE ROLE nobody');
+$node->safe_psql('postgres', 'CREATE ROLE steward_nobody');
 is( $node->safe_psql(
 		'postgres', q{
-	SET ROLE nobody;
+	SET ROLE steward_nobody;
 	SELECT state, query, duration, pid > 0 FROM get_active_connections() WHERE application_name = 'theirs'}),
 	'skipped: needs pg_read_all_stats|<insufficient privilege>||t',
 	'unprivileged: held back, and said so');
