@@ -21,7 +21,7 @@ DELETE FROM vs_options WHERE id <= 5;
 INSERT INTO vs_plain SELECT generate_series(1, 30);
 SELECT pg_stat_force_next_flush();
 
-CREATE FUNCTION pg_temp.status() RETURNS TABLE (t text, kind text, live bigint, dead bigint, dead_pct float8,
+CREATE FUNCTION vs_status() RETURNS TABLE (t text, kind text, live bigint, dead bigint, dead_pct float8,
     until_vacuum bigint, until_analyze bigint, av text, vacuum_at bigint, insert_at bigint, analyze_at bigint,
     xid_limit bigint, mxid_limit bigint)
 LANGUAGE sql AS $$
@@ -29,28 +29,20 @@ LANGUAGE sql AS $$
            autovacuum, vacuum_threshold_rows, insert_threshold_rows, analyze_threshold_rows,
            xid_age_limit, mxid_age_limit
       FROM public.get_vacuum_status() WHERE table_name LIKE 'vs\_%' ORDER BY table_name, kind $$;
-SELECT DISTINCT av, until_vacuum, until_analyze FROM pg_temp.status();
+SELECT DISTINCT av, until_vacuum, until_analyze FROM vs_status();
 
 ALTER SYSTEM SET autovacuum = on;
 ALTER SYSTEM SET autovacuum_naptime = '1d';
 SELECT pg_reload_conf();
 \c
-CREATE FUNCTION pg_temp.status() RETURNS TABLE (t text, kind text, live bigint, dead bigint, dead_pct float8,
-    until_vacuum bigint, until_analyze bigint, av text, vacuum_at bigint, insert_at bigint, analyze_at bigint,
-    xid_limit bigint, mxid_limit bigint)
-LANGUAGE sql AS $$
-    SELECT table_name, kind, live_rows, dead_rows, dead_pct, rows_until_autovacuum, rows_until_autoanalyze,
-           autovacuum, vacuum_threshold_rows, insert_threshold_rows, analyze_threshold_rows,
-           xid_age_limit, mxid_age_limit
-      FROM public.get_vacuum_status() WHERE table_name LIKE 'vs\_%' ORDER BY table_name, kind $$;
 -- plain: 50 + 0.2 * 1000 = 250 dead rows, so 151 more than 100; 1000 + 0.2 *
 -- 1000 inserted (from 18 on, only what is not frozen counts); 50 + 0.1 * 1000
 -- changed, of which 130 have happened.  options: 10 + 0.5 * 100 = 60, and
 -- never for inserts
 SELECT t, kind, live, dead, dead_pct, until_vacuum, until_analyze, av, vacuum_at, analyze_at, xid_limit, mxid_limit
-  FROM pg_temp.status();
+  FROM vs_status();
 SELECT t, insert_at = CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 1000 ELSE 1200 END AS insert_at
-  FROM pg_temp.status() WHERE t IN ('vs_options', 'vs_plain') AND kind = 'table';
+  FROM vs_status() WHERE t IN ('vs_options', 'vs_plain') AND kind = 'table';
 
 -- the server's settings are followed, and 18's maximum is a limit
 SET autovacuum_vacuum_threshold = 1;	-- refused: not for a session
@@ -81,5 +73,6 @@ SELECT get_vacuum_status(-1);
 
 ALTER SYSTEM RESET ALL;
 SELECT pg_reload_conf();
+DROP FUNCTION vs_status();
 DROP TABLE vs_plain, vs_options, vs_off, vs_raised, vs_inherits;
 DROP MATERIALIZED VIEW vs_mv;
