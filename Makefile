@@ -16,7 +16,15 @@ OBJS = \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
+	src/latency/histogram.o \
+	src/latency/latency_reports.o \
 	src/latency/slow_queries.o \
+	src/latency/store.o \
+	src/latency/store_alloc.o \
+	src/latency/store_file.o \
+	src/latency/store_scan.o \
+	src/latency/store_window.o \
+	src/latency/tracker.o \
 	src/pg_steward.o \
 	src/storage/relation_files.o
 
