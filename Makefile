@@ -25,6 +25,7 @@ OBJS = \
 	src/latency/store_scan.o \
 	src/latency/store_window.o \
 	src/latency/tracker.o \
+	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/storage/relation_files.o
 

@@ -186,7 +186,8 @@ pg_steward_query_latency(PG_FUNCTION_ARGS)
 		if (!PG_ARGISNULL(0) &&
 			!(identified && latency->key.queryid == PG_GETARG_INT64(0)))
 			continue;
-		sum_ms = steward_histogram_sum_ms(&latency->histogram);
+		sum_ms = minutes > 0 ? steward_histogram_sum_ms(&latency->histogram) :
+			(latency->elapsed_ns + latency->waited_ns) / NS_PER_MS;
 		for (int i = 0; i < nfractions; i++)
 			latency_row(&rows, latency, identified, minutes == 0, sum_ms,
 						fractions[i], since);

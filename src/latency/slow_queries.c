@@ -207,8 +207,8 @@ latency_columns(StewardRows *rows, uint64 row, StewardStoreScan *scan)
 	rows_rounded(rows, steward_histogram_percentile_ms(histogram, 0.99));
 	steward_rows_text(rows, steward_histogram_sparkline(histogram));
 	steward_rows_int64(rows, latency.aborted);
-	rows_rounded(rows, Min(100.0, latency.waited_ns / 1e4 /
-						   steward_histogram_sum_ms(histogram)));
+	rows_rounded(rows, 100.0 * latency.waited_ns /
+				 Max(latency.elapsed_ns + latency.waited_ns, 1));
 	rows_rounded(rows, 100.0 * (histogram->total - latency.aborted) / calls);
 }
 

@@ -15,13 +15,14 @@
  *	store_file.c	keeping everything over a restart
  *
  * Counting takes no lock.  A backend finds the entry by reading the chain,
- * publishes its number in the backend's hazard word, checks that the entry is
- * still the same, adds to the counters, and clears the word.  Publishing is
- * an atomic exchange and so a full barrier; who removes an entry first takes
- * it out of its chain and changes its state, then passes a full barrier, then
- * reads all hazard words.  Either the remover sees the word, or the backend
- * sees the new state.  An entry that is seen in a hazard word goes to limbo
- * and is reused after the word has changed; nobody ever waits for it.
+ * publishes its number in the backend's hazard word, adds to the entry's sum
+ * of times, which is a full barrier, checks that the entry is still the same,
+ * adds to the other counters, and clears the word.  Who removes an entry first
+ * takes it out of its chain and changes its state, then passes a full barrier,
+ * then reads all hazard words.  Either the remover sees the word, or the
+ * backend sees the new state and takes back what it added.  An entry that is
+ * seen in a hazard word goes to limbo and is reused after the word has
+ * changed; nobody ever waits for it.
  *
  * A chain may be changed while it is read.  A reader can then miss a key that
  * is there, or be led into another chain, but never find a wrong key, because
@@ -188,7 +189,10 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 	steward_tracker_install();
 }
 
-/* Add one execution to an entry that cannot go away meanwhile. */
+/*
+ * Add one execution to the counters of an entry that cannot go away, except
+ * for the sum of times.
+ */
 static inline void
 count_execution(LatencyEntry *entry, HistogramPage *page, int bucket,
 				int64 waited_ns, bool aborted)
@@ -206,8 +210,8 @@ count_execution(LatencyEntry *entry, HistogramPage *page, int bucket,
  * minute.  Without room, the execution is counted as dropped.
  */
 static pg_noinline void
-record_locked(const StewardLatencyKey *key, int bucket, int64 waited_ns,
-			  bool aborted, TimestampTz when)
+record_locked(const StewardLatencyKey *key, int bucket, int64 elapsed_ns,
+			  int64 waited_ns, bool aborted, TimestampTz when)
 {
 	LatencyEntry *entry;
 	HistogramPage *page = NULL;
@@ -222,7 +226,10 @@ record_locked(const StewardLatencyKey *key, int bucket, int64 waited_ns,
 		page = steward_store_page(entry, bucket / STEWARD_HISTOGRAM_COLUMNS);
 	}
 	if (page != NULL)
+	{
+		pg_atomic_fetch_add_u64(&entry->elapsed_ns, elapsed_ns);
 		count_execution(entry, page, bucket, waited_ns, aborted);
+	}
 	else
 		pg_atomic_fetch_add_u64(&steward_store.shared->dropped, 1);
 	LWLockRelease(steward_store.lock);
@@ -244,15 +251,15 @@ roll_entry(LatencyEntry *entry, uint32 state, uint32 minute)
 }
 
 /*
- * Count one execution.  "when" is about the time at which it ended.
+ * Count one execution, whose latency is the sum of both times.  "when" is about the time at which it ended.
  *
  * This is the hot path: no lock, no error, at most three atomic operations.
  */
 void
-steward_store_record(const StewardLatencyKey *key, int64 latency_ns,
+steward_store_record(const StewardLatencyKey *key, int64 elapsed_ns,
 					 int64 waited_ns, bool aborted, TimestampTz when)
 {
-	int			bucket = steward_histogram_bucket(latency_ns);
+	int			bucket = steward_histogram_bucket(elapsed_ns + waited_ns);
 	uint32		minute = MINUTE_OF(when);
 	uint32		number = pg_atomic_read_u32(chain_of(key));
 	pg_atomic_uint32 *hazard;
@@ -264,20 +271,21 @@ steward_store_record(const StewardLatencyKey *key, int64 latency_ns,
 	{
 		if (number == 0)
 		{
-			record_locked(key, bucket, waited_ns, aborted, when);
+			record_locked(key, bucket, elapsed_ns, waited_ns, aborted, when);
 			return;
 		}
 		entry = &steward_store.entries[number - 1];
 		state = pg_atomic_read_u32(&entry->state);
 		pg_read_barrier();
-		if (entry_matches(entry, key))
+		if (entry_matches(entry, state, key))
 			break;
 	}
 	if (entry->minute != minute)
 		roll_entry(entry, state, minute);
 
 	hazard = &steward_store.hazards[STEWARD_PROC_NUMBER].entry;
-	pg_atomic_exchange_u32(hazard, number);
+	pg_atomic_write_u32(hazard, number);
+	pg_atomic_fetch_add_u64(&entry->elapsed_ns, elapsed_ns);
 	page = pg_atomic_read_u32(&entry->pages[bucket / STEWARD_HISTOGRAM_COLUMNS]);
 	if ((state & ENTRY_LIFE_MASK) == ENTRY_LIVE && page != 0 &&
 		pg_atomic_read_u32(&entry->state) == state)
@@ -293,8 +301,9 @@ steward_store_record(const StewardLatencyKey *key, int64 latency_ns,
 	}
 	else
 	{
+		pg_atomic_fetch_sub_u64(&entry->elapsed_ns, elapsed_ns);
 		pg_atomic_write_u32(hazard, 0);
-		record_locked(key, bucket, waited_ns, aborted, when);
+		record_locked(key, bucket, elapsed_ns, waited_ns, aborted, when);
 	}
 }
 

@@ -28,7 +28,8 @@ typedef struct StewardLatency
 {
 	StewardLatencyKey key;
 	TimestampTz since;			/* when counting began */
-	uint64		waited_ns;		/* part of the time before execution */
+	uint64		elapsed_ns;		/* sum of the times in execution */
+	uint64		waited_ns;		/* sum of the times before */
 	uint64		aborted;		/* executions that ended in an error */
 	StewardHistogram histogram; /* of all executions, or of a period */
 } StewardLatency;
@@ -58,7 +59,7 @@ typedef struct StewardStoreScan StewardStoreScan;
 /* store.c */
 extern void steward_store_init(void);
 extern void steward_store_record(const StewardLatencyKey *key,
-								 int64 latency_ns, int64 waited_ns,
+								 int64 elapsed_ns, int64 waited_ns,
 								 bool aborted, TimestampTz when);
 extern int64 steward_store_reset(const StewardResetFilter *filter);
 extern void steward_store_info(StewardStoreInfo *info);

@@ -38,7 +38,7 @@ steward_store_find(const StewardLatencyKey *key)
 	{
 		LatencyEntry *entry = &steward_store.entries[number - 1];
 
-		if (entry_matches(entry, key))
+		if (entry_matches(entry, pg_atomic_read_u32(&entry->state), key))
 			return entry;
 		number = pg_atomic_read_u32(&entry->next);
 	}
@@ -54,7 +54,7 @@ unlink_entry(LatencyEntry *entry)
 		.queryid = entry->queryid,
 		.database = entry->database,
 		.role = entry->role,
-		.toplevel = entry->toplevel,
+		.toplevel = (pg_atomic_read_u32(&entry->state) & ENTRY_TOPLEVEL) != 0,
 	};
 	pg_atomic_uint32 *link = chain_of(&key);
 
@@ -102,13 +102,35 @@ free_entry(LatencyEntry *entry)
 	steward_store_forget_spills(entry);
 
 	pg_atomic_write_u32(&entry->state,
-						((state & ~ENTRY_LIFE_MASK) + ENTRY_GENERATION) | ENTRY_FREE);
+						(state & ~(ENTRY_GENERATION - 1)) + ENTRY_GENERATION);
 	pg_atomic_write_u32(&entry->next, shared->free_entries);
 	shared->free_entries = entry - steward_store.entries + 1;
 }
 
+/* Set the sums of all entries in limbo to 0. */
+static void
+clear_limbo(void)
+{
+	uint32		number = steward_store.shared->limbo;
+
+	while (number != 0)
+	{
+		LatencyEntry *entry = &steward_store.entries[number - 1];
+
+		pg_atomic_write_u64(&entry->elapsed_ns, 0);
+		pg_atomic_write_u64(&entry->waited_ns, 0);
+		pg_atomic_write_u32(&entry->aborted, 0);
+		number = pg_atomic_read_u32(&entry->next);
+	}
+}
+
 /*
  * Make the entries in limbo that nobody uses any more available.
+ *
+ * Sums are cleared before hazard words are read.  A backend whose word is not
+ * seen adds to the sum after that, finds the new state and subtracts again,
+ * and leaves 0; while a word is seen, the entry stays in limbo and is cleared
+ * once more.
  */
 void
 steward_store_collect(void)
@@ -123,6 +145,7 @@ steward_store_collect(void)
 		return;
 
 	/* After this, a backend that publishes an entry sees its new state. */
+	clear_limbo();
 	pg_memory_barrier();
 	for (uint32 i = 0; i < shared->nhazards; i++)
 	{
@@ -224,17 +247,15 @@ steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 	entry->queryid = key->queryid;
 	entry->database = key->database;
 	entry->role = key->role;
-	entry->toplevel = key->toplevel;
 	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap);
 	entry->minute = MINUTE_OF(since);
 	entry->since = since;
-	pg_atomic_write_u64(&entry->waited_ns, 0);
-	pg_atomic_write_u32(&entry->aborted, 0);
 	steward_store.shared->used_entries++;
 
 	pg_write_barrier();
 	pg_atomic_write_u32(&entry->state,
-						pg_atomic_read_u32(&entry->state) | ENTRY_LIVE);
+						pg_atomic_read_u32(&entry->state) | ENTRY_LIVE |
+						(key->toplevel ? ENTRY_TOPLEVEL : 0));
 	pg_atomic_write_u32(&entry->next, pg_atomic_read_u32(chain));
 	pg_write_barrier();
 	pg_atomic_write_u32(chain, entry - steward_store.entries + 1);

@@ -57,6 +57,7 @@ typedef struct FileEntry
 	Oid			role;
 	uint32		toplevel;
 	uint32		aborted;
+	uint64		elapsed_ns;
 	uint64		waited_ns;
 	TimestampTz since;
 } FileEntry;
@@ -121,6 +122,7 @@ append_entries(StringInfo file)
 			.role = latency.key.role,
 			.toplevel = latency.key.toplevel,
 			.aborted = latency.aborted,
+			.elapsed_ns = latency.elapsed_ns,
 			.waited_ns = latency.waited_ns,
 			.since = latency.since,
 		};
@@ -244,6 +246,7 @@ load_entry(Reader *reader, TimestampTz now)
 	{
 		entry->since = from.since;
 		pg_atomic_write_u32(&entry->aborted, from.aborted);
+		pg_atomic_write_u64(&entry->elapsed_ns, from.elapsed_ns);
 		pg_atomic_write_u64(&entry->waited_ns, from.waited_ns);
 	}
 

@@ -23,15 +23,16 @@
 #define MAX_SPILLS			512
 
 /*
- * Life of an entry: the low bits of its state word.  The rest of the word is
- * a generation that grows with each reuse, so that an unchanged word means an
+ * Life of an entry: the low bits of its state word.  Above one bit of the key
+ * is a generation that grows with each reuse, so that an unchanged word means an
  * unchanged key.
  */
 #define ENTRY_FREE			0
 #define ENTRY_LIVE			1
 #define ENTRY_LIMBO			2	/* unlinked, perhaps somebody still writes */
 #define ENTRY_LIFE_MASK		3
-#define ENTRY_GENERATION	4	/* increment of the generation */
+#define ENTRY_TOPLEVEL		4	/* part of the key */
+#define ENTRY_GENERATION	8	/* increment of the generation */
 
 /*
  * One histogram row of one key: what was counted, and what had been counted
@@ -55,14 +56,14 @@ typedef struct LatencyEntry
 	pg_atomic_uint32 state;		/* written under the lock */
 	pg_atomic_uint32 next;		/* in hash chain, free list or limbo, + 1;
 								 * written under the lock */
-	uint32		toplevel;		/* part of the key */
+	pg_atomic_uint64 elapsed_ns;	/* anyone adds */
+	pg_atomic_uint64 waited_ns; /* anyone adds */
+	TimestampTz since;			/* by the lock */
 	uint32		lap;			/* of the eviction clock in which it was last
 								 * used; anyone writes */
-	pg_atomic_uint64 waited_ns; /* anyone adds */
 	uint32		minute;			/* that base counts are from; by the lock,
 								 * read by anyone */
 	pg_atomic_uint32 aborted;	/* anyone adds */
-	TimestampTz since;			/* by the lock */
 	pg_atomic_uint32 pages[STEWARD_HISTOGRAM_ROWS]; /* + 1, 0: none yet;
 													 * written under the lock */
 } LatencyEntry;
@@ -163,14 +164,15 @@ chain_of(const StewardLatencyKey *key)
 	return &steward_store.heads[hash >> steward_store.shared->head_shift];
 }
 
-/* Has the entry this key?  Whether it is in use is told by its state. */
+/* Has an entry, in this state, this key?  It need not be in use. */
 static inline bool
-entry_matches(const LatencyEntry *entry, const StewardLatencyKey *key)
+entry_matches(const LatencyEntry *entry, uint32 state,
+			  const StewardLatencyKey *key)
 {
 	return entry->queryid == key->queryid &&
 		entry->database == key->database &&
 		entry->role == key->role &&
-		entry->toplevel == key->toplevel;
+		((state & ENTRY_TOPLEVEL) != 0) == key->toplevel;
 }
 
 /* store_alloc.c: all under the lock, held exclusively */

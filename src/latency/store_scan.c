@@ -155,8 +155,10 @@ copy_entry(const StewardStoreScan *scan, LatencyEntry *entry,
 	latency->key.queryid = entry->queryid;
 	latency->key.database = entry->database;
 	latency->key.role = entry->role;
-	latency->key.toplevel = entry->toplevel;
+	latency->key.toplevel =
+		(pg_atomic_read_u32(&entry->state) & ENTRY_TOPLEVEL) != 0;
 	latency->since = entry->since;
+	latency->elapsed_ns = pg_atomic_read_u64(&entry->elapsed_ns);
 	latency->waited_ns = pg_atomic_read_u64(&entry->waited_ns);
 	latency->aborted = pg_atomic_read_u32(&entry->aborted);
 

@@ -54,6 +54,8 @@
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
@@ -63,6 +65,7 @@
 #include "latency/execution.h"
 #include "latency/store.h"
 #include "latency/tracker.h"
+#include "latency/unidentified.h"
 
 #define NS_PER_US INT64CONST(1000)
 
@@ -89,7 +92,10 @@ static struct
 	int			utility_depth;
 	TimestampTz message;		/* arrival of the latest message of which a
 								 * statement was started */
+	int			message_read;	/* end of that statement in the message, 0:
+								 * it is the last one */
 	TimestampTz last_end;		/* end of the latest statement of a client */
+	TimestampTz failed_message; /* in which a failure was counted */
 	int64		parse_queryid;	/* latest Parse message */
 	int64		parse_ns;
 	TimestampTz parse_message;
@@ -129,7 +135,7 @@ current_nesting(void)
  * How long a client's statement, about to run now, has been on its way.
  */
 static int64
-time_since_message(TimestampTz now, int64 queryid)
+time_since_message(TimestampTz now, const PlannedStmt *statement)
 {
 	TimestampTz message = GetCurrentStatementStartTimestamp();
 	TimestampTz from = message;
@@ -140,9 +146,11 @@ time_since_message(TimestampTz now, int64 queryid)
 	if (message == tracker.message)
 		from = tracker.last_end;
 	tracker.message = message;
+	tracker.message_read = statement->stmt_len > 0 ?
+		Max(statement->stmt_location, 0) + statement->stmt_len : 0;
 	waited_ns = now > from ? (now - from) * NS_PER_US : 0;
 
-	if (tracker.parse_queryid == queryid && tracker.parse_message != message)
+	if (tracker.parse_queryid == statement->queryId && tracker.parse_message != message)
 	{
 		waited_ns += tracker.parse_ns;
 		tracker.parse_queryid = 0;
@@ -162,9 +170,13 @@ count_statement(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
 		.toplevel = toplevel,
 	};
 
-	steward_store_record(&key, elapsed_ns + waited_ns, waited_ns, aborted, end);
+	steward_store_record(&key, elapsed_ns, waited_ns, aborted, end);
 	if (toplevel)
+	{
 		tracker.last_end = end;
+		if (aborted)
+			tracker.failed_message = GetCurrentStatementStartTimestamp();
+	}
 }
 
 /*
@@ -233,7 +245,7 @@ open_query(QueryDesc *query, int nesting)
 	open->queryid = query->plannedstmt->queryId;
 	open->started = GetCurrentTimestamp();
 	open->waited_ns = nesting > 0 ? 0 :
-		time_since_message(open->started, open->queryid);
+		time_since_message(open->started, query->plannedstmt);
 	open->role = GetUserId();
 	open->nesting = nesting;
 	open->subxact = GetCurrentSubTransactionId();
@@ -367,7 +379,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	if (measured)
 	{
 		started = GetCurrentTimestamp();
-		waited_ns = toplevel ? time_since_message(started, queryid) : 0;
+		waited_ns = toplevel ? time_since_message(started, pstmt) : 0;
 	}
 	INSTR_TIME_SET_CURRENT(start);
 	tracker.utility_depth++;
@@ -416,7 +428,41 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
 		tracker.parse_ns = (GetCurrentTimestamp() - message) * NS_PER_US;
+		if (pstate->p_sourcetext != NULL)
+			steward_unidentified_learn(pstate->p_sourcetext,
+									   query->stmt_location, query->stmt_len,
+									   query->queryId);
 	}
+}
+
+/*
+ * Count a client's statement that failed before it was started.  Called when
+ * a transaction or subtransaction has been aborted.  The server has reset
+ * debug_query_string by then if the reason was an error, and only then.
+ */
+static void
+count_early_failure(void)
+{
+	TimestampTz message = GetCurrentStatementStartTimestamp();
+	TimestampTz from = message;
+	TimestampTz now;
+	int			location = 0;
+
+	if (steward_track == STEWARD_TRACK_NONE || MyBackendType != B_BACKEND ||
+		debug_query_string != NULL || proc_exit_inprogress ||
+		tracker.failed_message == message || !OidIsValid(MyDatabaseId))
+		return;
+	if (tracker.message == message)
+	{
+		/* a statement of this message ran: is there another? */
+		location = tracker.message_read;
+		from = tracker.last_end;
+		if (location == 0 || !steward_unidentified_more(location))
+			return;
+	}
+	now = GetCurrentTimestamp();
+	count_statement(steward_unidentified_guess(location), GetUserId(), true, 0,
+					now > from ? (now - from) * NS_PER_US : 0, true, now);
 }
 
 /*
@@ -442,14 +488,20 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 				 SubTransactionId parentSubid, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
 		abort_queries(mySubid);
+		count_early_failure();
+	}
 }
 
 static void
 xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT)
+	{
 		abort_queries(InvalidSubTransactionId);
+		count_early_failure();
+	}
 }
 
 /*
@@ -464,6 +516,7 @@ steward_tracker_init(void)
 		return;
 	EnableQueryId();
 	steward_store_init();
+	steward_unidentified_init();
 }
 
 /*

@@ -77,8 +77,8 @@ BEGIN ATOMIC
     SELECT l.queryid, d.datname::text, r.rolname::text, l.toplevel,
            l.calls, l.aborted, l.percentile, l.latency_ms,
            round((l.total_ms / l.calls)::numeric, 6)::float8,
-           round((greatest(l.total_ms - l.waited_ms, 0) / l.calls)::numeric, 6)::float8,
-           round((100 * least(l.waited_ms / l.total_ms, 1))::numeric, 2)::float8,
+           round(((l.total_ms - l.waited_ms) / l.calls)::numeric, 6)::float8,
+           round((100 * l.waited_ms / nullif(l.total_ms, 0))::numeric, 2)::float8,
            l.since
       FROM steward.query_latency($1, $2, $3) l
            LEFT JOIN pg_database d ON d.oid = l.dbid
