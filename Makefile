@@ -36,7 +36,8 @@ DATA       = $(wildcard src/sql/$(EXTENSION)--*--*.sql)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers $(STEWARD_CFLAGS)
+	-Wno-missing-field-initializers -fno-plt -fno-semantic-interposition \
+	$(STEWARD_CFLAGS)
 
 TEMP = --temp-instance=tmp_instance --temp-config=test/regress.conf
 REGRESS = \

@@ -83,14 +83,16 @@
 #define STEWARD_ALLOCATE_TIMER(query, options) ((void) 0)
 #define STEWARD_TIMER_STOP(timer) ((void) 0)
 #define STEWARD_TIMER_NS(timer) INSTR_TIME_GET_NANOSEC((timer)->total)
+#define STEWARD_TIMER_UNFINISHED_NS(timer) 0
 #else
 #define STEWARD_QUERY_TIMER(query) ((query)->totaltime)
 #define STEWARD_REQUEST_TIMER(query, options) ((void) 0)
 #define STEWARD_ALLOCATE_TIMER(query, options) \
 	((query)->totaltime = InstrAlloc(1, (options), false))
 #define STEWARD_TIMER_STOP(timer) InstrEndLoop(timer)
-#define STEWARD_TIMER_NS(timer) \
-	((int64) ((timer)->total * 1e9) + INSTR_TIME_GET_NANOSEC((timer)->counter))
+#define STEWARD_TIMER_NS(timer) ((int64) ((timer)->total * 1e9))
+#define STEWARD_TIMER_UNFINISHED_NS(timer) \
+	INSTR_TIME_GET_NANOSEC((timer)->counter)
 #endif
 
 #endif							/* STEWARD_COMPAT_H */

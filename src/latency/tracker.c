@@ -51,7 +51,6 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
-#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "storage/ipc.h"
@@ -72,7 +71,7 @@
 /* A query that was started and has not ended. */
 typedef struct OpenQuery
 {
-	dlist_node	node;			/* in tracker.open */
+	struct OpenQuery *next;		/* older one in tracker.open */
 	QueryDesc  *query;
 	Instrumentation *timer;
 	int64		queryid;
@@ -88,17 +87,22 @@ typedef struct OpenQuery
 /* State of this process. */
 static struct
 {
-	dlist_head	open;			/* newest first */
+	OpenQuery  *open;			/* newest first */
 	int			utility_depth;
-	TimestampTz message;		/* arrival of the latest message of which a
-								 * statement was started */
-	int			message_read;	/* end of that statement in the message, 0:
-								 * it is the last one */
-	TimestampTz last_end;		/* end of the latest statement of a client */
-	TimestampTz failed_message; /* in which a failure was counted */
-	int64		parse_queryid;	/* latest Parse message */
+
+	/* The latest statement of the client that was started. */
+	int			location;		/* in its message, like in PlannedStmt */
+	int			length;
+	TimestampTz message;		/* arrival of that message */
+	TimestampTz started;
+	int64		elapsed_ns;		/* when it has ended */
+
+	/* The latest Parse message. */
+	int64		parse_queryid;
 	int64		parse_ns;
 	TimestampTz parse_message;
+
+	TimestampTz failed_message; /* in which a failure was counted */
 }			tracker;
 
 /* Constant after loading. */
@@ -116,19 +120,29 @@ timer_is_running(const Instrumentation *timer)
 
 /* How many statements run around one that starts now. */
 static int
-current_nesting(void)
+count_running(void)
 {
 	int			nesting = tracker.utility_depth;
-	dlist_iter	iter;
 
-	dlist_foreach(iter, &tracker.open)
+	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		OpenQuery  *open = dlist_container(OpenQuery, node, iter.cur);
-
 		if (!open->counted && timer_is_running(open->timer))
 			nesting++;
 	}
 	return nesting;
+}
+
+static inline int
+current_nesting(void)
+{
+	return tracker.open == NULL ? tracker.utility_depth : count_running();
+}
+
+/* When the latest statement of the client ended, or had to wait no more. */
+static TimestampTz
+latest_end(void)
+{
+	return tracker.started + tracker.elapsed_ns / NS_PER_US;
 }
 
 /*
@@ -144,13 +158,16 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	if (MyBackendType != B_BACKEND)
 		return 0;
 	if (message == tracker.message)
-		from = tracker.last_end;
+		from = latest_end();
 	tracker.message = message;
-	tracker.message_read = statement->stmt_len > 0 ?
-		Max(statement->stmt_location, 0) + statement->stmt_len : 0;
+	tracker.location = statement->stmt_location;
+	tracker.length = statement->stmt_len;
+	tracker.started = now;
+	tracker.elapsed_ns = 0;
 	waited_ns = now > from ? (now - from) * NS_PER_US : 0;
 
-	if (tracker.parse_queryid == statement->queryId && tracker.parse_message != message)
+	if (tracker.parse_queryid == statement->queryId &&
+		tracker.parse_message != message)
 	{
 		waited_ns += tracker.parse_ns;
 		tracker.parse_queryid = 0;
@@ -159,42 +176,50 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 }
 
 /* Count a statement in its histogram. */
-static void
+static inline void
 count_statement(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
 				int64 waited_ns, bool aborted, TimestampTz end)
 {
-	StewardLatencyKey key = {
-		.queryid = queryid,
-		.database = MyDatabaseId,
-		.role = role,
-		.toplevel = toplevel,
-	};
+	StewardLatencyKey key;
 
+	key.queryid = queryid;
+	key.database = MyDatabaseId;
+	key.role = role;
+	key.toplevel = toplevel;
 	steward_store_record(&key, elapsed_ns, waited_ns, aborted, end);
 	if (toplevel)
-	{
-		tracker.last_end = end;
-		if (aborted)
-			tracker.failed_message = GetCurrentStatementStartTimestamp();
-	}
+		tracker.elapsed_ns = elapsed_ns;
+}
+
+/* Count a statement that failed. */
+static void
+count_failure(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
+			  int64 waited_ns)
+{
+	count_statement(queryid, role, toplevel, elapsed_ns, waited_ns, true,
+					GetCurrentTimestamp());
+	if (toplevel)
+		tracker.failed_message = GetCurrentStatementStartTimestamp();
 }
 
 /*
  * A planned statement ended well: hand it to everyone who wants to know.
+ * For the minute in which it ended, 1024 ns are as good as a microsecond.
  */
-static void
-finish_execution(const StewardExecution *execution)
+static inline void
+finish_execution(const StewardExecution *execution, Oid role)
 {
-	count_statement(execution->queryid, GetUserId(), execution->toplevel,
+	count_statement(execution->queryid, role, execution->toplevel,
 					execution->elapsed_ns, execution->waited_ns, false,
-					execution->started + execution->elapsed_ns / NS_PER_US);
+					execution->started + (execution->elapsed_ns >> 10));
 }
 
 /* A planned statement will not end any more. */
 static void
 abort_query(OpenQuery *open)
 {
-	int64		elapsed_ns = STEWARD_TIMER_NS(open->timer);
+	int64		elapsed_ns = STEWARD_TIMER_NS(open->timer) +
+		STEWARD_TIMER_UNFINISHED_NS(open->timer);
 
 	open->counted = true;
 	if (timer_is_running(open->timer))
@@ -205,8 +230,8 @@ abort_query(OpenQuery *open)
 		INSTR_TIME_SUBTRACT(now, open->timer->starttime);
 		elapsed_ns += INSTR_TIME_GET_NANOSEC(now);
 	}
-	count_statement(open->queryid, open->role, open->nesting == 0, elapsed_ns,
-					open->waited_ns, true, GetCurrentTimestamp());
+	count_failure(open->queryid, open->role, open->nesting == 0, elapsed_ns,
+				  open->waited_ns);
 }
 
 /* Callback: the memory of a query goes away. */
@@ -214,8 +239,11 @@ static void
 query_is_gone(void *arg)
 {
 	OpenQuery  *open = arg;
+	OpenQuery **link = &tracker.open;
 
-	dlist_delete(&open->node);
+	while (*link != open)
+		link = &(*link)->next;
+	*link = open->next;
 	if (!open->counted)
 		abort_query(open);
 }
@@ -253,7 +281,8 @@ open_query(QueryDesc *query, int nesting)
 	open->gone.func = query_is_gone;
 	open->gone.arg = open;
 	MemoryContextRegisterResetCallback(memory, &open->gone);
-	dlist_push_head(&tracker.open, &open->node);
+	open->next = tracker.open;
+	tracker.open = open;
 }
 
 /* ExecutorStart_hook */
@@ -286,12 +315,8 @@ executor_start(QueryDesc *query, int eflags)
 static inline OpenQuery *
 find_open_query(const QueryDesc *query)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &tracker.open)
+	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		OpenQuery  *open = dlist_container(OpenQuery, node, iter.cur);
-
 		if (open->query == query && !open->counted)
 			return open;
 	}
@@ -319,7 +344,7 @@ executor_end(QueryDesc *query)
 		execution.waited_ns = open->waited_ns;
 		execution.started = open->started;
 		execution.query = query;
-		finish_execution(&execution);
+		finish_execution(&execution, open->role);
 	}
 
 	if (prev_ExecutorEnd)
@@ -394,9 +419,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 		INSTR_TIME_SET_CURRENT(elapsed);
 		INSTR_TIME_SUBTRACT(elapsed, start);
 		if (measured)
-			count_statement(queryid, role, toplevel,
-							INSTR_TIME_GET_NANOSEC(elapsed), waited_ns, true,
-							GetCurrentTimestamp());
+			count_failure(queryid, role, toplevel,
+						  INSTR_TIME_GET_NANOSEC(elapsed), waited_ns);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -405,7 +429,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, start);
 	if (measured)
-		count_statement(queryid, role, toplevel,
+		count_statement(queryid, GetUserId(), toplevel,
 						INSTR_TIME_GET_NANOSEC(elapsed), waited_ns, false,
 						started + INSTR_TIME_GET_NANOSEC(elapsed) / NS_PER_US);
 }
@@ -455,14 +479,14 @@ count_early_failure(void)
 	if (tracker.message == message)
 	{
 		/* a statement of this message ran: is there another? */
-		location = tracker.message_read;
-		from = tracker.last_end;
-		if (location == 0 || !steward_unidentified_more(location))
+		location = Max(tracker.location, 0) + tracker.length;
+		from = latest_end();
+		if (tracker.length == 0 || !steward_unidentified_more(location))
 			return;
 	}
 	now = GetCurrentTimestamp();
-	count_statement(steward_unidentified_guess(location), GetUserId(), true, 0,
-					now > from ? (now - from) * NS_PER_US : 0, true, now);
+	count_failure(steward_unidentified_guess(location), GetUserId(), true, 0,
+				  now > from ? (now - from) * NS_PER_US : 0);
 }
 
 /*
@@ -472,12 +496,8 @@ count_early_failure(void)
 static void
 abort_queries(SubTransactionId subxact)
 {
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &tracker.open)
+	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		OpenQuery  *open = dlist_container(OpenQuery, node, iter.cur);
-
 		if (!open->counted && open->subxact >= subxact)
 			abort_query(open);
 	}
@@ -511,7 +531,6 @@ xact_callback(XactEvent event, void *arg)
 void
 steward_tracker_init(void)
 {
-	dlist_init(&tracker.open);
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	EnableQueryId();
