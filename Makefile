@@ -44,6 +44,7 @@ REGRESS = \
 	setup \
 	members \
 	slow_queries \
+	latency \
 	sizes \
 	connections \
 	cache_and_indexes \

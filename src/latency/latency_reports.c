@@ -119,14 +119,19 @@ fractions_arg(FunctionCallInfo fcinfo, int argno, int *n)
 	return fractions;
 }
 
-/* Append a number of ms, rounded to ns; NaN is a null value. */
+/*
+ * Append a number of ms, rounded to less than a millionth of it from 1 us up;
+ * NaN is a null value.
+ */
 static void
 rows_ms(StewardRows *rows, double ms)
 {
+	double		scale = ms < 1 ? 1e9 : 1e6;
+
 	if (isnan(ms))
 		steward_rows_null(rows);
 	else
-		steward_rows_float8(rows, rint(ms * 1e6) / 1e6);
+		steward_rows_float8(rows, rint(ms * scale) / scale);
 }
 
 /* Append a share as per cent with four decimals; NaN is a null value. */
