@@ -16,6 +16,7 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "base/guc.h"
@@ -34,10 +35,17 @@ static const struct config_enum_entry track_options[] = {
 	{NULL, 0, false}
 };
 
-/* Settings of src/latency. */
+/*
+ * Settings of src/latency.  One that is fixed at server start can be defined
+ * only then; in a session that loads the library later it has no effect, but
+ * its name is known.
+ */
 static void
 define_latency_settings(void)
 {
+	GucContext	at_start = process_shared_preload_libraries_in_progress ?
+		PGC_POSTMASTER : PGC_SIGHUP;
+
 	DefineCustomEnumVariable("pg_steward.track",
 							 "Which statements pg_steward measures.",
 							 "\"top\" are those that clients send, \"all\" also those that functions run. "
@@ -55,7 +63,7 @@ define_latency_settings(void)
 							&steward_max_queries,
 							5000,
 							100, 1000000,
-							PGC_POSTMASTER,
+							at_start,
 							0,
 							NULL, NULL, NULL);
 

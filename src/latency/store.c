@@ -148,7 +148,7 @@ create_store(StoreShared *shared)
 	shared->npages = steward_max_queries * PAGES_PER_ENTRY;
 	shared->nhazards = hazard_count();
 	shared->nlog = log_words();
-	pg_atomic_init_u32(&shared->lap, 1);
+	pg_atomic_init_u32(&shared->lap, 2);
 	pg_atomic_init_u64(&shared->dropped, 0);
 	shared->reset_at = GetCurrentTimestamp();
 	shared->first_minute = MINUTE_OF(shared->reset_at);

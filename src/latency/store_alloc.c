@@ -7,11 +7,12 @@
  * postmaster while it is alone; see store.c for what runs beside it.
  *
  * When there is no free entry, or no free page, a clock hand walks over the
- * entries and removes the first one that was not used since the hand came by
- * the last time: each execution stamps its entry with the number of the lap,
- * and the hand starts a new lap when it has passed all entries.  No counter
- * is looked at.  Removed entries go through limbo (store.c); as hazard words
- * are all read then, a few entries are removed at once.
+ * entries.  Each execution stamps its entry with the number of the hand's lap;
+ * an entry that was used in this lap or in the last one stays.  A new entry is
+ * stamped as if it had not been used for long: what is executed only once does
+ * not drive out what is executed again and again.  No counter is looked at.
+ * Removed entries go through limbo (store.c); as hazard words are all read
+ * then, a few entries are removed at once.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -25,6 +26,9 @@
 
 /* Entries that are removed at once when there is no room. */
 #define EVICT_AT_ONCE 8
+
+/* An entry that was not used for so many laps may be removed. */
+#define UNUSED_LAPS 2
 
 /*
  * The entry of a key, or NULL.  A shared lock is enough.
@@ -180,7 +184,7 @@ steward_store_collect(void)
 
 /*
  * Remove a few entries that were not used lately, but not the one for which
- * room is needed.  After two laps there is nothing left that could go.
+ * room is needed.  One lap more than that ends with every entry unused.
  */
 static void
 evict_entries(const LatencyEntry *spare)
@@ -189,7 +193,7 @@ evict_entries(const LatencyEntry *spare)
 	int			evicted = 0;
 
 	for (uint32 step = 0;
-		 step < 2 * shared->fresh_entries && evicted < EVICT_AT_ONCE; step++)
+		 step < (UNUSED_LAPS + 1) * shared->fresh_entries && evicted < EVICT_AT_ONCE; step++)
 	{
 		LatencyEntry *entry = &steward_store.entries[shared->hand];
 		uint32		lap = pg_atomic_read_u32(&shared->lap);
@@ -200,7 +204,7 @@ evict_entries(const LatencyEntry *spare)
 			pg_atomic_write_u32(&shared->lap, lap + 1);
 		}
 		if ((pg_atomic_read_u32(&entry->state) & ENTRY_LIFE_MASK) != ENTRY_LIVE ||
-			entry->lap == lap || entry == spare)
+			lap - entry->lap < UNUSED_LAPS || entry == spare)
 			continue;
 		steward_store_remove(entry);
 		shared->evictions++;
@@ -247,7 +251,7 @@ steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 	entry->queryid = key->queryid;
 	entry->database = key->database;
 	entry->role = key->role;
-	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap);
+	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap) - UNUSED_LAPS;
 	entry->minute = MINUTE_OF(since);
 	entry->since = since;
 	steward_store.shared->used_entries++;

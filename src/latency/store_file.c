@@ -25,7 +25,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "utils/timestamp.h"
@@ -171,6 +174,20 @@ write_file(const StringInfoData *file)
 }
 
 /*
+ * Was the database shut down?  The postmaster's exit code is no answer, it is
+ * 0 after an immediate shutdown.
+ */
+static bool
+shutdown_was_clean(void)
+{
+	bool		crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+
+	return crc_ok && (control->state == DB_SHUTDOWNED ||
+					  control->state == DB_SHUTDOWNED_IN_RECOVERY);
+}
+
+/*
  * Write everything to the file, if the server ends in an orderly way.
  * Callback of the postmaster's on_shmem_exit().
  */
@@ -187,7 +204,7 @@ steward_store_save(int code, Datum arg)
 	};
 	pg_crc32c	crc;
 
-	if (code != 0 || shared == NULL || !steward_save)
+	if (code != 0 || shared == NULL || !steward_save || !shutdown_was_clean())
 		return;
 
 	header.reset_at = shared->reset_at;
