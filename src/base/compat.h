@@ -57,7 +57,7 @@
 #define POST_PARSE_ANALYZE_ARGS pstate, query, jstate
 
 /* Nanoseconds of a time difference: since 16. */
-#ifndef INSTR_TIME_GET_NANOSEC
+#if PG_VERSION_NUM < 160000
 #define INSTR_TIME_GET_NANOSEC(t) \
 	((int64) (t).tv_sec * INT64CONST(1000000000) + (int64) (t).tv_nsec)
 #endif

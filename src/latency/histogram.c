@@ -41,7 +41,7 @@
 
 #include "latency/histogram.h"
 
-#define NS_PER_MS 1000000.0
+#define NS_IN_MS 1000000.0
 
 /*
  * Lower end of a bucket in ns, inclusive; also the upper end, exclusive, of
@@ -106,7 +106,7 @@ steward_histogram_percentile_ms(const StewardHistogram *histogram,
 		if ((double) seen >= rank)
 			break;
 	}
-	return steward_histogram_value_ns(last) / NS_PER_MS;
+	return steward_histogram_value_ns(last) / NS_IN_MS;
 }
 
 /*
@@ -123,7 +123,7 @@ steward_histogram_sum_ms(const StewardHistogram *histogram)
 		if (histogram->counts[i] > 0)
 			sum += (double) histogram->counts[i] * steward_histogram_value_ns(i);
 	}
-	return sum / NS_PER_MS;
+	return sum / NS_IN_MS;
 }
 
 /*
@@ -141,7 +141,7 @@ steward_histogram_share_above(const StewardHistogram *histogram,
 	for (int i = 0; i < STEWARD_HISTOGRAM_BUCKETS; i++)
 	{
 		if (histogram->counts[i] > 0 &&
-			steward_histogram_value_ns(i) > threshold_ms * NS_PER_MS)
+			steward_histogram_value_ns(i) > threshold_ms * NS_IN_MS)
 			above += histogram->counts[i];
 	}
 	return (double) above / (double) histogram->total;
@@ -178,7 +178,7 @@ steward_histogram_sparkline(const StewardHistogram *histogram)
 		if (histogram->counts[i] == 0)
 			continue;
 		while (column < lengthof(ends_ms) &&
-			   steward_histogram_value_ns(i) >= ends_ms[column] * NS_PER_MS)
+			   steward_histogram_value_ns(i) >= ends_ms[column] * NS_IN_MS)
 			column++;
 		columns[column] += histogram->counts[i];
 		highest = Max(highest, columns[column]);

@@ -19,6 +19,7 @@
 #include <math.h>
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
@@ -34,7 +35,7 @@
 #include "base/shmem.h"
 #include "latency/store.h"
 
-#define NS_PER_MS 1000000.0
+#define NS_IN_MS 1000000.0
 #define MAX_PERIOD_MINUTES 60
 
 PG_FUNCTION_INFO_V1(pg_steward_query_latency);
@@ -156,7 +157,7 @@ latency_row(StewardRows *rows, const StewardLatency *latency, bool identified,
 	steward_rows_int64(rows, latency->histogram.total);
 	steward_rows_datum(rows, Int64GetDatum(latency->aborted), !whole);
 	rows_ms(rows, sum_ms);
-	rows_ms(rows, whole ? latency->waited_ns / NS_PER_MS : NAN);
+	rows_ms(rows, whole ? latency->waited_ns / NS_IN_MS : NAN);
 	steward_rows_float8(rows, fraction);
 	rows_ms(rows, steward_histogram_percentile_ms(&latency->histogram, fraction));
 	steward_rows_timestamptz(rows, whole ? latency->since : Max(since, latency->since));
@@ -192,7 +193,7 @@ pg_steward_query_latency(PG_FUNCTION_ARGS)
 			!(identified && latency->key.queryid == PG_GETARG_INT64(0)))
 			continue;
 		sum_ms = minutes > 0 ? steward_histogram_sum_ms(&latency->histogram) :
-			(latency->elapsed_ns + latency->waited_ns) / NS_PER_MS;
+			(latency->elapsed_ns + latency->waited_ns) / NS_IN_MS;
 		for (int i = 0; i < nfractions; i++)
 			latency_row(&rows, latency, identified, minutes == 0, sum_ms,
 						fractions[i], since);
@@ -248,8 +249,8 @@ pg_steward_latency_histogram(PG_FUNCTION_ARGS)
 	{
 		if (sum->counts[i] == 0)
 			continue;
-		steward_rows_float8(&rows, steward_histogram_lower_ns(i) / NS_PER_MS);
-		steward_rows_float8(&rows, steward_histogram_lower_ns(i + 1) / NS_PER_MS);
+		steward_rows_float8(&rows, steward_histogram_lower_ns(i) / NS_IN_MS);
+		steward_rows_float8(&rows, steward_histogram_lower_ns(i + 1) / NS_IN_MS);
 		steward_rows_int64(&rows, sum->counts[i]);
 		steward_rows_end_row(&rows);
 	}
@@ -352,7 +353,7 @@ pg_steward_latency_self_check(PG_FUNCTION_ARGS)
 					  &ndurations);
 	for (int i = 0; i < ndurations; i++)
 	{
-		double		ns = nulls[i] ? NAN : DatumGetFloat8(durations[i]) * NS_PER_MS;
+		double		ns = nulls[i] ? NAN : DatumGetFloat8(durations[i]) * NS_IN_MS;
 
 		if (!(fabs(ns) < 9e18))
 			ereport(ERROR,

@@ -66,7 +66,7 @@
 #include "latency/tracker.h"
 #include "latency/unidentified.h"
 
-#define NS_PER_US INT64CONST(1000)
+#define NS_IN_US INT64CONST(1000)
 
 /* A query that was started and has not ended. */
 typedef struct OpenQuery
@@ -142,7 +142,7 @@ current_nesting(void)
 static TimestampTz
 latest_end(void)
 {
-	return tracker.started + tracker.elapsed_ns / NS_PER_US;
+	return tracker.started + tracker.elapsed_ns / NS_IN_US;
 }
 
 /*
@@ -164,7 +164,7 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	tracker.length = statement->stmt_len;
 	tracker.started = now;
 	tracker.elapsed_ns = 0;
-	waited_ns = now > from ? (now - from) * NS_PER_US : 0;
+	waited_ns = now > from ? (now - from) * NS_IN_US : 0;
 
 	if (tracker.parse_queryid == statement->queryId &&
 		tracker.parse_message != message)
@@ -431,7 +431,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	if (measured)
 		count_statement(queryid, GetUserId(), toplevel,
 						INSTR_TIME_GET_NANOSEC(elapsed), waited_ns, false,
-						started + INSTR_TIME_GET_NANOSEC(elapsed) / NS_PER_US);
+						started + INSTR_TIME_GET_NANOSEC(elapsed) / NS_IN_US);
 }
 
 /*
@@ -451,7 +451,7 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
-		tracker.parse_ns = (GetCurrentTimestamp() - message) * NS_PER_US;
+		tracker.parse_ns = (GetCurrentTimestamp() - message) * NS_IN_US;
 		if (pstate->p_sourcetext != NULL)
 			steward_unidentified_learn(pstate->p_sourcetext,
 									   query->stmt_location, query->stmt_len,
@@ -486,7 +486,7 @@ count_early_failure(void)
 	}
 	now = GetCurrentTimestamp();
 	count_failure(steward_unidentified_guess(location), GetUserId(), true, 0,
-				  now > from ? (now - from) * NS_PER_US : 0);
+				  now > from ? (now - from) * NS_IN_US : 0);
 }
 
 /*
