@@ -30,6 +30,16 @@
 	PG_MODULE_MAGIC
 #endif
 
+/*
+ * For variables that our files share: since 16 the server builds modules so
+ * that their symbols are hidden from others, and faster to reach.
+ */
+#if defined(__GNUC__)
+#define STEWARD_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define STEWARD_HIDDEN
+#endif
+
 #define STEWARD_SERVER_MAJOR (PG_VERSION_NUM / 10000)
 
 /* Number of this process among all that can attach to shared memory. */

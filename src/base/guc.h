@@ -10,6 +10,8 @@
 #ifndef STEWARD_GUC_H
 #define STEWARD_GUC_H
 
+#include "base/compat.h"
+
 /* pg_steward.lock_timeout: milliseconds, 0 waits without limit */
 extern int	steward_lock_timeout;
 
@@ -21,7 +23,7 @@ typedef enum StewardTrack
 	STEWARD_TRACK_ALL
 } StewardTrack;
 
-extern int	steward_track;
+extern STEWARD_HIDDEN int steward_track;
 
 /* pg_steward.max_queries: keys with a histogram, fixed at server start */
 extern int	steward_max_queries;

@@ -32,20 +32,20 @@ typedef struct StewardHistogram
  * Bucket of a duration.  A negative one, which only a clock that was set back
  * can produce, counts as 0; what exceeds the range is in the last bucket.
  */
-static inline int
+static pg_attribute_always_inline uint32
 steward_histogram_bucket(int64 duration_ns)
 {
 	uint64		units = duration_ns > 0 ?
 		(uint64) duration_ns >> STEWARD_HISTOGRAM_UNIT_BITS : 0;
-	int			octave;
+	uint32		octave;
 
 	if (units < STEWARD_HISTOGRAM_COLUMNS)
-		return (int) units;
+		return (uint32) units;
 	octave = pg_leftmost_one_pos64(units) - 3;
 	if (octave >= STEWARD_HISTOGRAM_ROWS)
 		return STEWARD_HISTOGRAM_BUCKETS - 1;
 	return octave * STEWARD_HISTOGRAM_COLUMNS +
-		(int) ((units >> (octave - 1)) & (STEWARD_HISTOGRAM_COLUMNS - 1));
+		(uint32) ((units >> (octave - 1)) & (STEWARD_HISTOGRAM_COLUMNS - 1));
 }
 
 extern double steward_histogram_lower_ns(int bucket);

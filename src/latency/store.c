@@ -8,7 +8,9 @@
  * touched.  All memory is allocated at server start; the server's kernel backs
  * it when it is first written.  Files:
  *
- *	store.c			the layout, counting, reset
+ *	store_layout.h	what lies in shared memory
+ *	store_record.h	counting, as far as it is inline
+ *	store.c			creation, the rest of counting, reset
  *	store_alloc.c	hash table, entries, pages, eviction
  *	store_window.c	minutes and the log of past minutes
  *	store_scan.c	reading
@@ -51,7 +53,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/shmem.h"
-#include "latency/store_layout.h"
+#include "latency/store_record.h"
 #include "latency/tracker.h"
 
 Store		steward_store;
@@ -144,7 +146,6 @@ create_store(StoreShared *shared)
 	memset(shared, 0, sizeof(StoreShared));
 	shared->nentries = steward_max_queries;
 	shared->nheads = power_of_two_from(steward_max_queries);
-	shared->head_shift = 64 - pg_leftmost_one_pos32(shared->nheads);
 	shared->npages = steward_max_queries * PAGES_PER_ENTRY;
 	shared->nhazards = hazard_count();
 	shared->nlog = log_words();
@@ -177,6 +178,8 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 	steward_store.pages = (HistogramPage *) (part += sizes.heads);
 	steward_store.log = (uint32 *) (part + sizes.pages);
 	steward_store.lock = &locks[0].lock;
+	steward_store.head_shift =
+		64 - pg_leftmost_one_pos32(power_of_two_from(steward_max_queries));
 
 	if (!found)
 		create_store(steward_store.shared);
@@ -190,36 +193,23 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 }
 
 /*
- * Add one execution to the counters of an entry that cannot go away, except
- * for the sum of times.
- */
-static inline void
-count_execution(LatencyEntry *entry, HistogramPage *page, int bucket,
-				int64 waited_ns, bool aborted)
-{
-	pg_atomic_fetch_add_u32(&page->counts[bucket % STEWARD_HISTOGRAM_COLUMNS],
-							1);
-	if (waited_ns > 0)
-		pg_atomic_fetch_add_u64(&entry->waited_ns, waited_ns);
-	if (aborted)
-		pg_atomic_fetch_add_u32(&entry->aborted, 1);
-}
-
-/*
  * Count an execution with everything that may be missing: entry, page, a new
  * minute.  Without room, the execution is counted as dropped.
  */
-static pg_noinline void
-record_locked(const StewardLatencyKey *key, int bucket, int64 elapsed_ns,
-			  int64 waited_ns, bool aborted, TimestampTz when)
+void
+steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
+							int64 elapsed_ns, int64 waited_ns, bool aborted,
+							TimestampTz when)
 {
+	StewardLatencyKey key = {queryid, MyDatabaseId, role, toplevel};
+	int			bucket = steward_histogram_bucket(elapsed_ns + waited_ns);
 	LatencyEntry *entry;
 	HistogramPage *page = NULL;
 
 	LWLockAcquire(steward_store.lock, LW_EXCLUSIVE);
-	entry = steward_store_find(key);
+	entry = steward_store_find(&key);
 	if (entry == NULL)
-		entry = steward_store_insert(key, when);
+		entry = steward_store_insert(&key, when);
 	if (entry != NULL)
 	{
 		steward_store_roll(entry, MINUTE_OF(when));
@@ -240,8 +230,8 @@ record_locked(const StewardLatencyKey *key, int bucket, int64 elapsed_ns,
  * log.  If the lock is taken, one of the next executions will do it, and a
  * few executions are booked a minute early.
  */
-static pg_noinline void
-roll_entry(LatencyEntry *entry, uint32 state, uint32 minute)
+void
+steward_store_next_minute(LatencyEntry *entry, uint32 state, uint32 minute)
 {
 	if (!LWLockConditionalAcquire(steward_store.lock, LW_EXCLUSIVE))
 		return;
@@ -251,60 +241,12 @@ roll_entry(LatencyEntry *entry, uint32 state, uint32 minute)
 }
 
 /*
- * Count one execution, whose latency is the sum of both times.  "when" is about the time at which it ended.
- *
- * This is the hot path: no lock, no error, at most three atomic operations.
+ * Find the hazard word of this process, which never changes.
  */
 void
-steward_store_record(const StewardLatencyKey *key, int64 elapsed_ns,
-					 int64 waited_ns, bool aborted, TimestampTz when)
+steward_store_find_hazard(void)
 {
-	int			bucket = steward_histogram_bucket(elapsed_ns + waited_ns);
-	uint32		minute = MINUTE_OF(when);
-	uint32		number = pg_atomic_read_u32(chain_of(key));
-	pg_atomic_uint32 *hazard;
-	LatencyEntry *entry;
-	uint32		state;
-	uint32		page;
-
-	for (;; number = pg_atomic_read_u32(&entry->next))
-	{
-		if (number == 0)
-		{
-			record_locked(key, bucket, elapsed_ns, waited_ns, aborted, when);
-			return;
-		}
-		entry = &steward_store.entries[number - 1];
-		state = pg_atomic_read_u32(&entry->state);
-		pg_read_barrier();
-		if (entry_matches(entry, state, key))
-			break;
-	}
-	if (entry->minute != minute)
-		roll_entry(entry, state, minute);
-
-	hazard = &steward_store.hazards[STEWARD_PROC_NUMBER].entry;
-	pg_atomic_write_u32(hazard, number);
-	pg_atomic_fetch_add_u64(&entry->elapsed_ns, elapsed_ns);
-	page = pg_atomic_read_u32(&entry->pages[bucket / STEWARD_HISTOGRAM_COLUMNS]);
-	if ((state & ENTRY_LIFE_MASK) == ENTRY_LIVE && page != 0 &&
-		pg_atomic_read_u32(&entry->state) == state)
-	{
-		uint32		lap = pg_atomic_read_u32(&steward_store.shared->lap);
-
-		if (entry->lap != lap)
-			entry->lap = lap;
-		count_execution(entry, &steward_store.pages[page - 1], bucket,
-						waited_ns, aborted);
-		pg_write_barrier();
-		pg_atomic_write_u32(hazard, 0);
-	}
-	else
-	{
-		pg_atomic_fetch_sub_u64(&entry->elapsed_ns, elapsed_ns);
-		pg_atomic_write_u32(hazard, 0);
-		record_locked(key, bucket, elapsed_ns, waited_ns, aborted, when);
-	}
+	steward_store.hazard = &steward_store.hazards[STEWARD_PROC_NUMBER].entry;
 }
 
 /*
@@ -323,8 +265,10 @@ steward_store_reset(const StewardResetFilter *filter)
 		uint32		state = pg_atomic_read_u32(&entry->state);
 
 		if ((state & ENTRY_LIFE_MASK) != ENTRY_LIVE ||
-			(filter->database != InvalidOid && filter->database != entry->database) ||
-			(filter->role != InvalidOid && filter->role != entry->role) ||
+			(filter->database != InvalidOid &&
+			 filter->database != OWNER_DATABASE(entry->owner)) ||
+			(filter->role != InvalidOid &&
+			 filter->role != OWNER_ROLE(entry->owner)) ||
 			(filter->queryid != 0 && filter->queryid != entry->queryid))
 			continue;
 		steward_store_remove(entry);

@@ -58,9 +58,6 @@ typedef struct StewardStoreScan StewardStoreScan;
 
 /* store.c */
 extern void steward_store_init(void);
-extern void steward_store_record(const StewardLatencyKey *key,
-								 int64 elapsed_ns, int64 waited_ns,
-								 bool aborted, TimestampTz when);
 extern int64 steward_store_reset(const StewardResetFilter *filter);
 extern void steward_store_info(StewardStoreInfo *info);
 

@@ -36,13 +36,16 @@
 LatencyEntry *
 steward_store_find(const StewardLatencyKey *key)
 {
-	uint32		number = pg_atomic_read_u32(chain_of(key));
+	uint64		owner = OWNER_OF(key->database, key->role);
+	uint32		number = pg_atomic_read_u32(chain_of(key->queryid, owner));
 
 	while (number != 0)
 	{
 		LatencyEntry *entry = &steward_store.entries[number - 1];
+		uint32		state = pg_atomic_read_u32(&entry->state);
 
-		if (entry_matches(entry, pg_atomic_read_u32(&entry->state), key))
+		if (entry->queryid == key->queryid && entry->owner == owner &&
+			(state & ENTRY_KIND_MASK) == live_state(key->toplevel))
 			return entry;
 		number = pg_atomic_read_u32(&entry->next);
 	}
@@ -54,13 +57,7 @@ static void
 unlink_entry(LatencyEntry *entry)
 {
 	uint32		number = entry - steward_store.entries + 1;
-	StewardLatencyKey key = {
-		.queryid = entry->queryid,
-		.database = entry->database,
-		.role = entry->role,
-		.toplevel = (pg_atomic_read_u32(&entry->state) & ENTRY_TOPLEVEL) != 0,
-	};
-	pg_atomic_uint32 *link = chain_of(&key);
+	pg_atomic_uint32 *link = chain_of(entry->queryid, entry->owner);
 
 	while (pg_atomic_read_u32(link) != number)
 		link = &steward_store.entries[pg_atomic_read_u32(link) - 1].next;
@@ -243,14 +240,14 @@ take_entry(void)
 LatencyEntry *
 steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 {
-	pg_atomic_uint32 *chain = chain_of(key);
+	uint64		owner = OWNER_OF(key->database, key->role);
+	pg_atomic_uint32 *chain = chain_of(key->queryid, owner);
 	LatencyEntry *entry = take_entry();
 
 	if (entry == NULL)
 		return NULL;
 	entry->queryid = key->queryid;
-	entry->database = key->database;
-	entry->role = key->role;
+	entry->owner = owner;
 	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap) - UNUSED_LAPS;
 	entry->minute = MINUTE_OF(since);
 	entry->since = since;
@@ -258,8 +255,8 @@ steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 
 	pg_write_barrier();
 	pg_atomic_write_u32(&entry->state,
-						pg_atomic_read_u32(&entry->state) | ENTRY_LIVE |
-						(key->toplevel ? ENTRY_TOPLEVEL : 0));
+						pg_atomic_read_u32(&entry->state) |
+						live_state(key->toplevel));
 	pg_atomic_write_u32(&entry->next, pg_atomic_read_u32(chain));
 	pg_write_barrier();
 	pg_atomic_write_u32(chain, entry - steward_store.entries + 1);

@@ -13,6 +13,7 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "base/compat.h"
 #include "latency/store.h"
 
 /* Pages and log words that are there for each of pg_steward.max_queries. */
@@ -32,6 +33,7 @@
 #define ENTRY_LIMBO			2	/* unlinked, perhaps somebody still writes */
 #define ENTRY_LIFE_MASK		3
 #define ENTRY_TOPLEVEL		4	/* part of the key */
+#define ENTRY_KIND_MASK		(ENTRY_LIFE_MASK | ENTRY_TOPLEVEL)
 #define ENTRY_GENERATION	8	/* increment of the generation */
 
 /*
@@ -51,8 +53,7 @@ typedef struct HistogramPage
 typedef struct LatencyEntry
 {
 	int64		queryid;
-	Oid			database;
-	Oid			role;
+	uint64		owner;			/* database and role, see OWNER_OF() */
 	pg_atomic_uint32 state;		/* written under the lock */
 	pg_atomic_uint32 next;		/* in hash chain, free list or limbo, + 1;
 								 * written under the lock */
@@ -88,12 +89,11 @@ typedef struct StoreShared
 	/* Constant after creation, except for the lap: read all the time. */
 	uint32		nentries;
 	uint32		nheads;			/* a power of two */
-	uint32		head_shift;		/* 64 - log2(nheads) */
 	uint32		npages;
 	uint32		nhazards;
 	uint32		nlog;			/* words, a power of two */
 	pg_atomic_uint32 lap;		/* of the eviction clock; under the lock */
-	char		pad[PG_CACHE_LINE_SIZE - 7 * sizeof(uint32)];
+	char		pad[PG_CACHE_LINE_SIZE - 6 * sizeof(uint32)];
 
 	/* Guarded by the lock. */
 	uint32		used_entries;
@@ -119,15 +119,22 @@ typedef struct StoreShared
 typedef struct Store
 {
 	StoreShared *shared;		/* NULL unless preloaded */
-	LWLock	   *lock;
-	Hazard	   *hazards;
 	LatencyEntry *entries;
 	pg_atomic_uint32 *heads;	/* entry + 1; written under the lock */
+	uint32		head_shift;		/* 64 - log2(number of heads) */
 	HistogramPage *pages;
+	Hazard	   *hazards;
+	pg_atomic_uint32 *hazard;	/* ours; NULL until first used */
 	uint32	   *log;			/* by the lock */
+	LWLock	   *lock;
 } Store;
 
-extern Store steward_store;
+extern STEWARD_HIDDEN Store steward_store;
+
+/* Database and role in one word. */
+#define OWNER_OF(database, role) (((uint64) (role) << 32) | (database))
+#define OWNER_DATABASE(owner) ((Oid) (owner))
+#define OWNER_ROLE(owner) ((Oid) ((owner) >> 32))
 
 /* First words of a record of the log; pairs follow. */
 typedef struct LogRecord
@@ -147,32 +154,27 @@ typedef struct LogRecord
 #define PAIR_MAX_COUNT ((1U << PAIR_COUNT_BITS) - 1)
 #define MAX_PAIRS (2 * STEWARD_HISTOGRAM_BUCKETS)
 
-#define MINUTE_OF(timestamp) ((uint32) ((timestamp) / USECS_PER_MINUTE))
+#define MINUTE_OF(timestamp) \
+	((uint32) ((uint64) (timestamp) / USECS_PER_MINUTE))
 
 /*
  * Head of the chain in which a key belongs.  Query ids are hashes already,
- * but not of the other parts of the key.
+ * owners are not.
  */
 static inline pg_atomic_uint32 *
-chain_of(const StewardLatencyKey *key)
+chain_of(int64 queryid, uint64 owner)
 {
-	uint64		hash = (uint64) key->queryid ^
-		((((uint64) key->role << 32) | key->database) + key->toplevel) *
-		UINT64CONST(0x9e3779b97f4a7c15);
+	uint64		hash = (uint64) queryid +
+		owner * UINT64CONST(0x9e3779b97f4a7c15);
 
-	hash *= UINT64CONST(0xd6e8feb86659fd93);
-	return &steward_store.heads[hash >> steward_store.shared->head_shift];
+	return &steward_store.heads[hash >> steward_store.head_shift];
 }
 
-/* Has an entry, in this state, this key?  It need not be in use. */
-static inline bool
-entry_matches(const LatencyEntry *entry, uint32 state,
-			  const StewardLatencyKey *key)
+/* The bits of a state that say whether this is the entry, in use, of a key. */
+static inline uint32
+live_state(bool toplevel)
 {
-	return entry->queryid == key->queryid &&
-		entry->database == key->database &&
-		entry->role == key->role &&
-		((state & ENTRY_TOPLEVEL) != 0) == key->toplevel;
+	return ENTRY_LIVE | (toplevel ? ENTRY_TOPLEVEL : 0);
 }
 
 /* store_alloc.c: all under the lock, held exclusively */

@@ -153,8 +153,8 @@ copy_entry(const StewardStoreScan *scan, LatencyEntry *entry,
 
 	memset(latency, 0, sizeof(StewardLatency));
 	latency->key.queryid = entry->queryid;
-	latency->key.database = entry->database;
-	latency->key.role = entry->role;
+	latency->key.database = OWNER_DATABASE(entry->owner);
+	latency->key.role = OWNER_ROLE(entry->owner);
 	latency->key.toplevel =
 		(pg_atomic_read_u32(&entry->state) & ENTRY_TOPLEVEL) != 0;
 	latency->since = entry->since;

@@ -62,7 +62,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "latency/execution.h"
-#include "latency/store.h"
+#include "latency/store_record.h"
 #include "latency/tracker.h"
 #include "latency/unidentified.h"
 
@@ -148,7 +148,7 @@ latest_end(void)
 /*
  * How long a client's statement, about to run now, has been on its way.
  */
-static int64
+static inline int64
 time_since_message(TimestampTz now, const PlannedStmt *statement)
 {
 	TimestampTz message = GetCurrentStatementStartTimestamp();
@@ -175,18 +175,15 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	return waited_ns;
 }
 
-/* Count a statement in its histogram. */
-static inline void
+/*
+ * Count a statement in its histogram.  The hot path has its own copy of this.
+ */
+static pg_noinline void
 count_statement(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
 				int64 waited_ns, bool aborted, TimestampTz end)
 {
-	StewardLatencyKey key;
-
-	key.queryid = queryid;
-	key.database = MyDatabaseId;
-	key.role = role;
-	key.toplevel = toplevel;
-	steward_store_record(&key, elapsed_ns, waited_ns, aborted, end);
+	record_execution(queryid, role, toplevel, elapsed_ns, waited_ns, aborted,
+					 end);
 	if (toplevel)
 		tracker.elapsed_ns = elapsed_ns;
 }
@@ -209,9 +206,11 @@ count_failure(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
 static inline void
 finish_execution(const StewardExecution *execution, Oid role)
 {
-	count_statement(execution->queryid, role, execution->toplevel,
-					execution->elapsed_ns, execution->waited_ns, false,
-					execution->started + (execution->elapsed_ns >> 10));
+	record_execution(execution->queryid, role, execution->toplevel,
+					 execution->elapsed_ns, execution->waited_ns, false,
+					 execution->started + (execution->elapsed_ns >> 10));
+	if (execution->toplevel)
+		tracker.elapsed_ns = execution->elapsed_ns;
 }
 
 /* A planned statement will not end any more. */
@@ -368,6 +367,13 @@ next_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 								params, queryEnv, dest, qc);
 }
 
+/* How long a utility command has been on its way. */
+static pg_noinline int64
+utility_waited(TimestampTz now, const PlannedStmt *statement, bool toplevel)
+{
+	return toplevel ? time_since_message(now, statement) : 0;
+}
+
 /*
  * ProcessUtility_hook.  The statement may be freed by the call (COMMIT in a
  * procedure); all that is needed of it is read before.
@@ -404,7 +410,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	if (measured)
 	{
 		started = GetCurrentTimestamp();
-		waited_ns = toplevel ? time_since_message(started, pstmt) : 0;
+		waited_ns = utility_waited(started, pstmt, toplevel);
 	}
 	INSTR_TIME_SET_CURRENT(start);
 	tracker.utility_depth++;
