@@ -106,7 +106,8 @@ percentile_join(const char *order_by, const char *toplevel)
  * The report's statement.  Parameters: $1 smallest mean time in ms, $2 number
  * of rows, $3 length of the query text, 0 for all of it.  A shortened text
  * has its white space folded, because it is meant for one line of a terminal;
- * a whole text is left as it was written.
+ * a whole text is left as it was written.  Rows are chosen first; only those
+ * are worked on.
  */
 static char *
 report_sql(const StewardStatements *statements, const char *order_by)
@@ -132,18 +133,20 @@ report_sql(const StewardStatements *statements, const char *order_by)
 					" s.queryid,"
 					" %s,"
 					" s.dbid, s.userid, %s "
-					"FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
-					"      FROM %s"
-					"      WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
+					"FROM (SELECT s.*, row_number() OVER (ORDER BY %s DESC NULLS LAST,"
+					"             s.total_exec_time DESC, s.queryid, s.userid, s.dbid) AS place"
+					"      FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
+					"            FROM %s"
+					"            WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
+					"      %s"
+					"      WHERE s.mean_exec_time >= $1"
+					"      ORDER BY place LIMIT $2) s"
 					" LEFT JOIN pg_roles r ON r.oid = s.userid"
 					" LEFT JOIN pg_database d ON d.oid = s.dbid "
-					"%s"
-					"WHERE s.mean_exec_time >= $1 "
-					"ORDER BY %s DESC NULLS LAST, s.total_exec_time DESC, s.queryid, s.userid, s.dbid "
-					"LIMIT $2",
+					"ORDER BY s.place",
 					statements->has_stats_since ? "s.stats_since" : "NULL::timestamptz",
-					toplevel, statements->view, percentile_join(order_by, toplevel),
-					order_expression(order_by));
+					toplevel, order_expression(order_by), statements->view,
+					percentile_join(order_by, toplevel));
 }
 
 /* Copy columns of a row of the statement into the report. */
