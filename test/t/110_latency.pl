@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use IPC::Run;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -114,6 +115,38 @@ is( sql(q{SELECT calls, aborted, percentile, latency_ms BETWEEN 190 AND 2000 FRO
 	       WHERE calls = aborted AND calls = 3}),
 	"3|3|0.01|t\n3|3|1|t", 'cancelled in execution, in all protocols');
 
+# Percentiles of real executions, against what the clients measured of the
+# same ones: a shape for which mean and standard deviation tell nothing.  A
+# client sees a little more, and much more only if it had to wait for a CPU.
+my $dir = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$dir/shape.sql", q{
+\set slow random(1, 100)
+\set us random(4000, 9000)
+\if :slow > 93
+\set us random(60000, 90000)
+\endif
+SELECT pg_sleep(:us / 1000000.0), 2 AS shape;
+});
+{
+	IPC::Run::run(
+		[
+			'pgbench', '-n', '-t', '60', '-c', '8', '-l', "--log-prefix=$dir/log", '-f', "$dir/shape.sql",
+			'-h', $node->host, '-p', $node->port, 'postgres'
+		],
+		'>', \my $stdout, '2>', \my $stderr);
+	my @ms = sort { $a <=> $b } map { (split ' ')[2] / 1000 }
+	  map { split /\n/, slurp_file($_) } glob "$dir/log*";
+	is(scalar @ms, 480, 'clients measured all executions');
+	foreach my $percentile (0.5, 0.9, 0.95, 0.99)
+	{
+		my $measured = $ms[ POSIX::ceil($percentile * @ms) - 1 ];
+		my $reported = sql(qq{SELECT latency_ms FROM get_query_latency((SELECT queryid
+		    FROM pg_stat_statements WHERE query LIKE '%AS shape'), ARRAY[$percentile]::float8[])});
+		ok($reported < 1.0304 * $measured && $reported > 0.8 * $measured,
+			"percentile $percentile: $reported ms, the clients measured $measured ms");
+	}
+}
+
 # A client that thinks between fetches, and between Bind and Sync, is not slow.
 sql(q{BEGIN; DECLARE c CURSOR FOR SELECT id AS fetched FROM item; FETCH 1 FROM c; SELECT pg_sleep(0.3) AS thinking; FETCH 1 FROM c; COMMIT});
 is(sql(q{SELECT calls, max_time_ms < 200, p99_ms < 200 FROM get_slow_queries(NULL) WHERE query LIKE 'FETCH%' OR query LIKE 'DECLARE%' ORDER BY 1}),
@@ -145,6 +178,9 @@ foreach my $libraries ('pg_stat_statements,pg_steward', 'pg_steward,pg_stat_stat
 	is(sql(q{SELECT calls, coverage_pct FROM get_slow_queries(NULL)
 		      WHERE query LIKE '%AS counted FROM%' OR query LIKE '%TABLE utility%' ORDER BY query COLLATE "C"}),
 		"1|100\n1|100\n5|100", "$libraries: statements are counted by both");
+	is(sql(q{SELECT l.calls, abs(l.mean_exec_ms - s.mean_exec_time) < 0.00001
+		      FROM pg_stat_statements s, get_query_latency(s.queryid, '{1}') l WHERE s.query LIKE '%AS counted FROM%'}),
+		'5|t', "$libraries: time of execution is the same");
 }
 cmp_ok($blocks[0], '>=', 10, 'pg_stat_statements counts blocks');
 is($blocks[1], $blocks[0], 'and the same number whatever the order');
