@@ -39,6 +39,7 @@ struct StewardStoreScan
 	uint32		next;			/* entry */
 	bool		whole;			/* everything since the reset */
 	uint32		cutoff;			/* else, the first minute that counts */
+	uint32		last;			/* and the last one */
 
 	/* Of a period only. */
 	uint64		log_read;		/* position in the log */
@@ -64,7 +65,8 @@ steward_store_scan_begin(int minutes)
 	if (scan->whole)
 		return scan;
 
-	scan->cutoff = MINUTE_OF(GetCurrentTimestamp()) - minutes;
+	scan->last = MINUTE_OF(GetCurrentTimestamp()) + 1;
+	scan->cutoff = scan->last - 1 - minutes;
 	scan->first = palloc_extended(steward_store.shared->nentries * sizeof(int64),
 								  MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < steward_store.shared->nentries; i++)
@@ -74,6 +76,16 @@ steward_store_scan_begin(int minutes)
 	scan->max_words = 16 * 1024;
 	scan->words = palloc(scan->max_words * sizeof(uint32));
 	return scan;
+}
+
+/*
+ * Is a minute part of the scan's period?  One in the future is not: a clock
+ * that was set back has been there.
+ */
+static inline bool
+counts_minute(const StewardStoreScan *scan, uint32 minute)
+{
+	return scan->whole || (minute >= scan->cutoff && minute <= scan->last);
 }
 
 /* Copy one record of the log. */
@@ -113,7 +125,7 @@ read_log(StewardStoreScan *scan)
 
 		for (int i = 0; i < LOG_RECORD_WORDS; i++)
 			((uint32 *) &record)[i] = LOG_WORD(scan->log_read + i);
-		if (record.minute >= scan->cutoff)
+		if (counts_minute(scan, record.minute))
 			copy_record(scan, &record);
 		scan->log_read += LOG_RECORD_WORDS + record.npairs;
 	}
@@ -162,7 +174,7 @@ copy_entry(const StewardStoreScan *scan, LatencyEntry *entry,
 	latency->waited_ns = pg_atomic_read_u64(&entry->waited_ns);
 	latency->aborted = pg_atomic_read_u32(&entry->aborted);
 
-	if (scan->whole || entry->minute >= scan->cutoff)
+	if (counts_minute(scan, entry->minute))
 		add_counters(scan, entry, &latency->histogram);
 	for (int i = 0; scan->whole && i < shared->nspills; i++)
 	{
