@@ -135,5 +135,72 @@ cmp_ok(abs($minutes - $since), '<=', 2, "and it is known since when: $since minu
 is(counted("'10 min'"), join('|', ($minutes >= 11 ? 11 : $minutes) x 2), 'the last 10 minutes are complete');
 is(sql('SELECT latency_evictions, latency_dropped FROM get_steward_info()'), '0|0', 'nothing was lost');
 
+# Counters that are about to overflow: a file in which each bucket of the
+# statement has 2^31 - 1 executions, and one has 2^40.
+my $key = sql(q{
+	SELECT s.queryid, d.oid, s.userid FROM pg_stat_statements s JOIN pg_database d ON d.datname = current_database()
+	 WHERE s.query LIKE '%AS timed%'});
+sql('SELECT reset_query_latency()');
+$node->stop;
+my $file = $node->data_dir . '/pg_stat/pg_steward_latency.stat';
+my $header = substr(slurp_file($file), 0, 48);
+substr($header, 40, 4) = pack('L', 1);
+my ($queryid, $database, $role) = split /\|/, $key;
+my $content = $header . pack('q L L L L Q Q q', $queryid, $database, $role, 1, 0, 0, 0, 0);
+my $full = 2**31 - 1;
+foreach my $bucket (0 .. 527)
+{
+	$content .= number(1) . number($bucket == 527 ? 2**40 : $full);
+}
+$content .= pack('C', 0);
+open my $handle, '>:raw', $file or die "could not open $file: $!";
+print $handle $content, pack('L', crc32c($content));
+close $handle;
+{
+	local %ENV = (%ENV, LD_PRELOAD => "$dir/clock.so", TEST_CLOCK => "$dir/clock");
+	$node->start;
+}
+my $expected = 527 * $full + 2**40;
+is(counted('NULL'), "$expected|$expected", 'large counts are read');
+foreach my $round (1 .. 3)
+{
+	execute(20);
+	$expected += 20;
+	is(counted('NULL'), "$expected|$expected", "round $round: not one is lost at 2^31");
+	is(counted("'1 min'"), '20|20', "round $round: nor in the last minute");
+	advance(2);
+}
+{
+	local %ENV = (%ENV, LD_PRELOAD => "$dir/clock.so", TEST_CLOCK => "$dir/clock");
+	$node->restart;
+}
+is(counted('NULL'), "$expected|$expected", 'nor over a restart');
+is(sql('SELECT latency_dropped FROM get_steward_info()'), '0', 'none was dropped');
+
 $node->stop;
 done_testing();
+
+# A number as the file has it: seven bits a byte, lowest first.
+sub number
+{
+	my ($number) = @_;
+	my $bytes = '';
+	for (; $number >= 128; $number >>= 7)
+	{
+		$bytes .= chr(128 | ($number & 127));
+	}
+	return $bytes . chr($number);
+}
+
+# Checksum of the file.
+sub crc32c
+{
+	my ($data) = @_;
+	my $crc = 0xffffffff;
+	foreach my $byte (unpack 'C*', $data)
+	{
+		$crc ^= $byte;
+		$crc = $crc & 1 ? ($crc >> 1) ^ 0x82f63b78 : $crc >> 1 for 1 .. 8;
+	}
+	return $crc ^ 0xffffffff;
+}
