@@ -454,10 +454,11 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 		MyBackendType == B_BACKEND && current_nesting() == 0)
 	{
 		TimestampTz message = GetCurrentStatementStartTimestamp();
+		TimestampTz now = GetCurrentTimestamp();
 
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
-		tracker.parse_ns = (GetCurrentTimestamp() - message) * NS_IN_US;
+		tracker.parse_ns = now > message ? (now - message) * NS_IN_US : 0;
 		if (pstate->p_sourcetext != NULL)
 			steward_unidentified_learn(pstate->p_sourcetext,
 									   query->stmt_location, query->stmt_len,
