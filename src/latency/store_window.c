@@ -131,7 +131,8 @@ roll_page(LatencyEntry *entry, int row, HistogramPage *page, uint32 *pairs,
 		page->base[i] = count;
 		if (count >= SPILL_AT)
 		{
-			pg_atomic_fetch_sub_u32(&page->counts[i], SPILL_AT);
+			/* modulo 2^32, adding 2^31 is subtracting it */
+			pg_atomic_fetch_add_u32(&page->counts[i], (int32) SPILL_AT);
 			page->base[i] -= SPILL_AT;
 			steward_store_spill(entry, bucket, SPILL_AT);
 		}
