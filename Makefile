@@ -16,7 +16,16 @@ OBJS = \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
+	src/latency/histogram.o \
+	src/latency/latency_reports.o \
 	src/latency/slow_queries.o \
+	src/latency/store.o \
+	src/latency/store_alloc.o \
+	src/latency/store_file.o \
+	src/latency/store_scan.o \
+	src/latency/store_window.o \
+	src/latency/tracker.o \
+	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/storage/relation_files.o
 
@@ -27,13 +36,15 @@ DATA       = $(wildcard src/sql/$(EXTENSION)--*--*.sql)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers $(STEWARD_CFLAGS)
+	-Wno-missing-field-initializers -fno-plt -fno-semantic-interposition \
+	$(STEWARD_CFLAGS)
 
 TEMP = --temp-instance=tmp_instance --temp-config=test/regress.conf
 REGRESS = \
 	setup \
 	members \
 	slow_queries \
+	latency \
 	sizes \
 	connections \
 	cache_and_indexes \

@@ -30,4 +30,79 @@
 	PG_MODULE_MAGIC
 #endif
 
+/*
+ * For variables that our files share: since 16 the server builds modules so
+ * that their symbols are hidden from others, and faster to reach.
+ */
+#if defined(__GNUC__)
+#define STEWARD_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define STEWARD_HIDDEN
+#endif
+
+#define STEWARD_SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
+/* Number of this process among all that can attach to shared memory. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_PROC_NUMBER MyProcNumber
+#else
+#define STEWARD_PROC_NUMBER (MyProc->pgprocno)
+#endif
+
+/* Type of PlannedStmt.queryId, and the header of query jumbling. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
+
+/* Parameters of post_parse_analyze_hook. */
+#if PG_VERSION_NUM >= 190000
+#define POST_PARSE_ANALYZE_PARAMS \
+	ParseState *pstate, Query *query, const JumbleState *jstate
+#else
+#define POST_PARSE_ANALYZE_PARAMS \
+	ParseState *pstate, Query *query, JumbleState *jstate
+#endif
+#define POST_PARSE_ANALYZE_ARGS pstate, query, jstate
+
+/* Nanoseconds of a time difference: since 16. */
+#if PG_VERSION_NUM < 160000
+#define INSTR_TIME_GET_NANOSEC(t) \
+	((int64) (t).tv_sec * INT64CONST(1000000000) + (int64) (t).tv_nsec)
+#endif
+
+/*
+ * Rows of a query so far.  Before 16 only those of the latest fetch from a
+ * cursor are known.
+ */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_total_processed)
+#else
+#define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_processed)
+#endif
+
+/*
+ * The timer of a whole query.  Since 19 it is requested before ExecutorStart
+ * and has a name of its own; before, whoever wants it allocates it afterwards.
+ */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_QUERY_TIMER(query) ((query)->query_instr)
+#define STEWARD_REQUEST_TIMER(query, options) \
+	((query)->query_instr_options |= (options))
+#define STEWARD_ALLOCATE_TIMER(query, options) ((void) 0)
+#define STEWARD_TIMER_STOP(timer) ((void) 0)
+#define STEWARD_TIMER_NS(timer) INSTR_TIME_GET_NANOSEC((timer)->total)
+#define STEWARD_TIMER_UNFINISHED_NS(timer) 0
+#else
+#define STEWARD_QUERY_TIMER(query) ((query)->totaltime)
+#define STEWARD_REQUEST_TIMER(query, options) ((void) 0)
+#define STEWARD_ALLOCATE_TIMER(query, options) \
+	((query)->totaltime = InstrAlloc(1, (options), false))
+#define STEWARD_TIMER_STOP(timer) InstrEndLoop(timer)
+#define STEWARD_TIMER_NS(timer) ((int64) ((timer)->total * 1e9))
+#define STEWARD_TIMER_UNFINISHED_NS(timer) \
+	INSTR_TIME_GET_NANOSEC((timer)->counter)
+#endif
+
 #endif							/* STEWARD_COMPAT_H */

@@ -16,11 +16,86 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "base/guc.h"
 
 int			steward_lock_timeout = 100;
+int			steward_track = STEWARD_TRACK_TOP;
+int			steward_max_queries = 5000;
+bool		steward_save = true;
+int			steward_latency_warning = 100;
+int			steward_latency_critical = 200;
+
+static const struct config_enum_entry track_options[] = {
+	{"none", STEWARD_TRACK_NONE, false},
+	{"top", STEWARD_TRACK_TOP, false},
+	{"all", STEWARD_TRACK_ALL, false},
+	{NULL, 0, false}
+};
+
+/*
+ * Settings of src/latency.  One that is fixed at server start can be defined
+ * only then; in a session that loads the library later it has no effect, but
+ * its name is known.
+ */
+static void
+define_latency_settings(void)
+{
+	GucContext	at_start = process_shared_preload_libraries_in_progress ?
+		PGC_POSTMASTER : PGC_SIGHUP;
+
+	DefineCustomEnumVariable("pg_steward.track",
+							 "Which statements pg_steward measures.",
+							 "\"top\" are those that clients send, \"all\" also those that functions run. "
+							 "Only superusers may change it.",
+							 &steward_track,
+							 STEWARD_TRACK_TOP,
+							 track_options,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.max_queries",
+							"Number of statements for which pg_steward keeps latency histograms.",
+							"Each takes 2.2 kB of shared memory. If there are more, those that were not executed for the longest time make room.",
+							&steward_max_queries,
+							5000,
+							100, 1000000,
+							at_start,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pg_steward.save",
+							 "Keeps latency histograms over a clean restart of the server.",
+							 NULL,
+							 &steward_save,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.latency_warning",
+							"Latency that reports call slow, in milliseconds.",
+							"Any user may change it.",
+							&steward_latency_warning,
+							100,
+							0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.latency_critical",
+							"Latency that reports call too slow, in milliseconds.",
+							"Any user may change it.",
+							&steward_latency_critical,
+							200,
+							0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
 
 /*
  * Define all settings.  Called once for each process that loads the library
@@ -39,6 +114,8 @@ steward_guc_init(void)
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
+
+	define_latency_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

@@ -10,8 +10,30 @@
 #ifndef STEWARD_GUC_H
 #define STEWARD_GUC_H
 
+#include "base/compat.h"
+
 /* pg_steward.lock_timeout: milliseconds, 0 waits without limit */
 extern int	steward_lock_timeout;
+
+/* pg_steward.track: which statements are measured */
+typedef enum StewardTrack
+{
+	STEWARD_TRACK_NONE,
+	STEWARD_TRACK_TOP,
+	STEWARD_TRACK_ALL
+} StewardTrack;
+
+extern STEWARD_HIDDEN int steward_track;
+
+/* pg_steward.max_queries: keys with a histogram, fixed at server start */
+extern int	steward_max_queries;
+
+/* pg_steward.save: keep histograms over a restart */
+extern bool steward_save;
+
+/* pg_steward.latency_warning, latency_critical: milliseconds */
+extern int	steward_latency_warning;
+extern int	steward_latency_critical;
 
 extern void steward_guc_init(void);
 

@@ -80,6 +80,8 @@ steward_statements_require(StewardStatements *statements)
 
 	statements->view = quote_qualified_identifier(schema_name,
 												  "pg_stat_statements");
+	statements->has_toplevel =
+		get_attnum(view, "toplevel") != InvalidAttrNumber;
 	statements->has_stats_since =
 		get_attnum(view, "stats_since") != InvalidAttrNumber;
 }

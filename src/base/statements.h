@@ -14,6 +14,7 @@
 typedef struct StewardStatements
 {
 	char	   *view;			/* quoted and schema-qualified name of the view */
+	bool		has_toplevel;	/* column present since version 1.9 */
 	bool		has_stats_since;	/* column present since version 1.11 */
 } StewardStatements;
 

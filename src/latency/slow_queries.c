@@ -8,11 +8,17 @@
  * server hides from the caller stays hidden: the view is read as the caller.
  * Statements that carry our own tag are left out, before shares are computed.
  *
+ * Percentiles come from our own histograms, which need this library to be
+ * preloaded; without it these columns are null.  They are looked up for the
+ * rows that are shown; only an order by a percentile needs all of them.
+ *
  * Copyright (c) 2026, the pg_steward authors
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -21,9 +27,22 @@
 
 #include "base/query.h"
 #include "base/rows.h"
+#include "base/shmem.h"
 #include "base/statements.h"
+#include "latency/store.h"
 
 PG_FUNCTION_INFO_V1(pg_steward_slow_queries);
+
+/* Columns of the report's statement that the code knows. */
+#define COLUMN_CALLS 2
+#define COLUMNS_BEFORE_LATENCY 6
+#define COLUMN_QUERYID 15
+#define COLUMN_CALLER_LAST 16
+#define COLUMN_DATABASE 17
+#define COLUMN_ROLE 18
+#define COLUMN_TOPLEVEL 19
+
+#define LATENCY_COLUMNS 7
 
 /* What a user can order by, and the expression that does it. */
 static const struct
@@ -41,6 +60,8 @@ static const struct
 	"s.local_blks_written + s.temp_blks_read + s.temp_blks_written"},
 	{"temp", "s.temp_blks_read + s.temp_blks_written"},
 	{"wal", "s.wal_bytes"},
+	{"p95", "l.latency_ms"},
+	{"p99", "l.latency_ms"},
 };
 
 /*
@@ -68,14 +89,31 @@ order_expression(const char *name)
 }
 
 /*
+ * What the report's statement joins to order by a percentile.
+ */
+static const char *
+percentile_join(const char *order_by, const char *toplevel)
+{
+	if (order_by[0] != 'p')
+		return "";
+	return psprintf("LEFT JOIN steward.query_latency(NULL, '{0.%s}', NULL) l"
+					" ON l.queryid = s.queryid AND l.dbid = s.dbid"
+					" AND l.userid = s.userid AND l.toplevel = %s ",
+					order_by + 1, toplevel);
+}
+
+/*
  * The report's statement.  Parameters: $1 smallest mean time in ms, $2 number
  * of rows, $3 length of the query text, 0 for all of it.  A shortened text
  * has its white space folded, because it is meant for one line of a terminal;
- * a whole text is left as it was written.
+ * a whole text is left as it was written.  Rows are chosen first; only those
+ * are worked on.
  */
 static char *
-report_sql(const StewardStatements *statements, const char *order)
+report_sql(const StewardStatements *statements, const char *order_by)
 {
+	const char *toplevel = statements->has_toplevel ? "s.toplevel" : "true";
+
 	return psprintf(STEWARD_SELECT
 					"CASE WHEN $3 = 0 THEN s.query"
 					"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $3) END,"
@@ -93,17 +131,88 @@ report_sql(const StewardStatements *statements, const char *order)
 					" r.rolname::text,"
 					" d.datname::text,"
 					" s.queryid,"
-					" %s "
-					"FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
-					"      FROM %s"
-					"      WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
+					" %s,"
+					" s.dbid, s.userid, %s "
+					"FROM (SELECT s.*, row_number() OVER (ORDER BY %s DESC NULLS LAST,"
+					"             s.total_exec_time DESC, s.queryid, s.userid, s.dbid) AS place"
+					"      FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
+					"            FROM %s"
+					"            WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
+					"      %s"
+					"      WHERE s.mean_exec_time >= $1"
+					"      ORDER BY place LIMIT $2) s"
 					" LEFT JOIN pg_roles r ON r.oid = s.userid"
 					" LEFT JOIN pg_database d ON d.oid = s.dbid "
-					"WHERE s.mean_exec_time >= $1 "
-					"ORDER BY %s DESC, s.total_exec_time DESC, s.queryid, s.userid, s.dbid "
-					"LIMIT $2",
+					"ORDER BY s.place",
 					statements->has_stats_since ? "s.stats_since" : "NULL::timestamptz",
-					statements->view, order);
+					toplevel, order_expression(order_by), statements->view,
+					percentile_join(order_by, toplevel));
+}
+
+/* Copy columns of a row of the statement into the report. */
+static void
+copy_columns(StewardRows *rows, uint64 row, int first, int last)
+{
+	for (int column = first; column <= last; column++)
+	{
+		bool		isnull;
+		Datum		value = steward_query_value(row, column, &isnull);
+
+		steward_rows_datum(rows, value, isnull);
+	}
+}
+
+/* Key of the histogram of a row; false if the caller may not know it. */
+static bool
+latency_key(uint64 row, StewardLatencyKey *key)
+{
+	bool		isnull;
+
+	memset(key, 0, sizeof(StewardLatencyKey));
+	key->database = DatumGetObjectId(steward_query_value(row, COLUMN_DATABASE, &isnull));
+	key->role = DatumGetObjectId(steward_query_value(row, COLUMN_ROLE, &isnull));
+	key->toplevel = DatumGetBool(steward_query_value(row, COLUMN_TOPLEVEL, &isnull));
+	key->queryid = DatumGetInt64(steward_query_value(row, COLUMN_QUERYID, &isnull));
+	return !isnull;
+}
+
+/* A number with three decimals, as all times of the report have. */
+static void
+rows_rounded(StewardRows *rows, double value)
+{
+	steward_rows_float8(rows, rint(value * 1000) / 1000);
+}
+
+/*
+ * Append what the histogram of a row says, or nulls if there is none.
+ */
+static void
+latency_columns(StewardRows *rows, uint64 row, StewardStoreScan *scan)
+{
+	StewardLatencyKey key;
+	StewardLatency latency;
+	const StewardHistogram *histogram = &latency.histogram;
+	bool		isnull;
+	double		calls;
+
+	if (scan == NULL || !latency_key(row, &key) ||
+		!steward_store_scan_find(scan, &key, &latency) ||
+		histogram->total == 0)
+	{
+		for (int i = 0; i < LATENCY_COLUMNS; i++)
+			steward_rows_null(rows);
+		return;
+	}
+
+	calls = (double) DatumGetInt64(steward_query_value(row, COLUMN_CALLS, &isnull));
+	rows_rounded(rows, steward_histogram_percentile_ms(histogram, 0.50));
+	rows_rounded(rows, steward_histogram_percentile_ms(histogram, 0.95));
+	rows_rounded(rows, steward_histogram_percentile_ms(histogram, 0.99));
+	steward_rows_text(rows, steward_histogram_sparkline(histogram));
+	steward_rows_int64(rows, latency.aborted);
+	rows_rounded(rows, 100.0 * latency.waited_ns /
+				 Max(latency.elapsed_ns + latency.waited_ns, 1));
+	rows_rounded(rows, 100.0 * (histogram->total - latency.aborted) / calls);
 }
 
 /*
@@ -118,7 +227,8 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	StewardRows rows;
 	Oid			argtypes[3] = {FLOAT8OID, INT8OID, INT4OID};
 	Datum		values[3];
-	const char *order;
+	StewardStoreScan *scan = NULL;
+	char	   *order_by;
 	uint64		nrows;
 
 	/* A null argument means "no restriction", or the default order. */
@@ -131,8 +241,9 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"query_length\" must not be negative"),
 				 errhint("Use 0 for the whole text.")));
-	order = order_expression(PG_ARGISNULL(2) ? "mean" :
-							 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	order_by = PG_ARGISNULL(2) ? "mean" :
+		text_to_cstring(PG_GETARG_TEXT_PP(2));
+	(void) order_expression(order_by);
 
 	steward_rows_begin(&rows, fcinfo);
 	steward_query_begin(&scope);
@@ -140,17 +251,15 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	values[0] = Float8GetDatum(min_mean_ms);
 	values[1] = Int64GetDatum(limit);
 	values[2] = Int32GetDatum(query_length);
-	nrows = steward_query_select(report_sql(&statements, order),
+	nrows = steward_query_select(report_sql(&statements, order_by),
 								 lengthof(argtypes), argtypes, values);
+	if (steward_is_preloaded())
+		scan = steward_store_scan_begin(0);
 	for (uint64 row = 0; row < nrows; row++)
 	{
-		for (int column = 1; column <= rows.ncolumns; column++)
-		{
-			bool		isnull;
-			Datum		value = steward_query_value(row, column, &isnull);
-
-			steward_rows_datum(&rows, value, isnull);
-		}
+		copy_columns(&rows, row, 1, COLUMNS_BEFORE_LATENCY);
+		latency_columns(&rows, row, scan);
+		copy_columns(&rows, row, COLUMNS_BEFORE_LATENCY + 1, COLUMN_CALLER_LAST);
 		steward_rows_end_row(&rows);
 	}
 	steward_query_end(&scope);

@@ -12,10 +12,10 @@
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
 -- Creating the extension is no workload: keep these statements out of
--- pg_stat_statements, where it is loaded and tracks nested statements.
+-- the statistics, where nested statements are tracked.
 SELECT pg_catalog.set_config(s.name, 'none', true)
   FROM pg_catalog.pg_settings s
- WHERE s.name = 'pg_stat_statements.track';
+ WHERE s.name IN ('pg_stat_statements.track', 'pg_steward.track');
 
 CREATE SCHEMA steward;
 COMMENT ON SCHEMA steward IS 'tables and internal functions of pg_steward';
@@ -41,6 +41,20 @@ AS 'MODULE_PATHNAME', 'pg_steward_module_info';
 COMMENT ON FUNCTION steward.module_info() IS
 'internal: what the loaded library says about itself; anyone may call it';
 
+CREATE FUNCTION steward.latency_info(
+    OUT entries bigint,
+    OUT max_entries bigint,
+    OUT pages bigint,
+    OUT max_pages bigint,
+    OUT evictions bigint,
+    OUT dropped bigint,
+    OUT reset_at timestamptz)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'pg_steward_latency_info';
+COMMENT ON FUNCTION steward.latency_info() IS
+'internal: how full the memory for latency histograms is and what was lost; no row without it; anyone may call it';
+
 CREATE FUNCTION @extschema@.get_steward_info(
     OUT version text,
     OUT library_version text,
@@ -51,17 +65,23 @@ CREATE FUNCTION @extschema@.get_steward_info(
     OUT statements_version text,
     OUT statements_schema text,
     OUT statements_preloaded boolean,
-    OUT advice text)
+    OUT advice text,
+    OUT latency_queries bigint,
+    OUT latency_max_queries bigint,
+    OUT latency_evictions bigint,
+    OUT latency_dropped bigint)
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
     SELECT e.extversion, i.library_version, current_setting('server_version'),
            i.preloaded, i.started_at, i.shared_memory_bytes,
            s.extversion, s.extnamespace::regnamespace::text,
-           i.statements_preloaded, i.advice
+           i.statements_preloaded, i.advice,
+           l.entries, l.max_entries, l.evictions, l.dropped
       FROM steward.module_info() i
+           LEFT JOIN steward.latency_info() l ON true
            LEFT JOIN pg_extension e ON e.extname = 'pg_steward'
            LEFT JOIN pg_extension s ON s.extname = 'pg_stat_statements';
 END;
 COMMENT ON FUNCTION @extschema@.get_steward_info() IS
-'one row about pg_steward itself: installed and loaded version, whether it was loaded at server start (since when, with how many bytes of shared memory), where pg_stat_statements is, and in "advice" the configuration line that is missing, if any; anyone may call it';
+'one row about pg_steward itself: installed and loaded version, whether it was loaded at server start (since when, with how many bytes of shared memory), where pg_stat_statements is, and in "advice" the configuration line that is missing, if any; latency_queries counts the statements with a latency histogram, latency_evictions those that made room for others, latency_dropped executions that found no room; anyone may call it';
