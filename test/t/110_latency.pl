@@ -66,7 +66,7 @@ is( sql(qq{SELECT calls, aborted, percentile, latency_ms > 600, mean_exec_ms < 5
 	"3|0|0.01|t|t|t\n3|0|0.5|t|t|t\n3|0|1|t|t|t",
 	'waiting for a lock before execution is latency, in all protocols');
 is( sql(qq{SELECT calls, mean_time_ms < 500, p50_ms > 600, waiting_pct > 50, coverage_pct
-	         FROM get_slow_queries() WHERE queryid = $blocked}),
+	         FROM get_slow_queries(NULL) WHERE queryid = $blocked}),
 	'3|t|t|t|100', 'and shown beside the time of execution');
 
 # Cancelled while they wait, before they are identified.
@@ -78,7 +78,7 @@ foreach my $protocol (@protocols)
 is( sql(qq{SELECT calls, aborted, min(latency_ms) > 250
 	         FROM get_query_latency($blocked, '{0.01,1}') GROUP BY 1, 2}),
 	'6|3|t', 'cancelled statements are in the histogram of their query, in all protocols');
-is(sql(qq{SELECT p99_ms > 600, aborted, coverage_pct FROM get_slow_queries() WHERE queryid = $blocked}),
+is(sql(qq{SELECT p99_ms > 600, aborted, coverage_pct FROM get_slow_queries(NULL) WHERE queryid = $blocked}),
 	't|3|100', 'coverage leaves out what pg_stat_statements cannot know');
 
 # One of several statements in a message, and a text with other literals.
