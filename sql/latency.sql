@@ -146,7 +146,7 @@ SELECT pg_sleep(0.06) AS lat_sleep;
 SELECT pg_sleep(0.12) AS lat_sleep;
 SELECT calls, p50_ms BETWEEN 58 AND 110 AS p50, p95_ms >= 116 AS p95, p95_ms = p99_ms AS p99,
        length(latency) AS length, aborted, waiting_pct < 50 AS ran, coverage_pct
-  FROM get_slow_queries() WHERE query = 'SELECT pg_sleep($1) AS lat_sleep';
+  FROM get_slow_queries(NULL) WHERE query = 'SELECT pg_sleep($1) AS lat_sleep';
 SELECT percentile, latency_ms BETWEEN 58 AND 110 AS first, latency_ms BETWEEN 116 AND 200 AS second,
        mean_exec_ms BETWEEN 90 AND 150 AS mean, mean_latency_ms >= mean_exec_ms AS waited
   FROM get_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'));
@@ -185,7 +185,7 @@ SELECT * FROM steward.latency_self_check('{1}', '{0.5,NULL}');
 -- Reset: one query, a role, a database, all.
 SELECT reset_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'));
 SELECT count(*) FROM get_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'));
-SELECT coverage_pct FROM get_slow_queries() WHERE query = 'SELECT pg_sleep($1) AS lat_sleep';
+SELECT coverage_pct FROM get_slow_queries(NULL) WHERE query = 'SELECT pg_sleep($1) AS lat_sleep';
 SELECT reset_query_latency(username => 'no_such_role');
 SELECT reset_query_latency(database_name => 'no_such_database');
 SELECT reset_query_latency(1, 'postgres', current_user);

@@ -174,7 +174,7 @@ chain_of(int64 queryid, uint64 owner)
 static inline uint32
 live_state(bool toplevel)
 {
-	return ENTRY_LIVE | (toplevel ? ENTRY_TOPLEVEL : 0);
+	return ENTRY_LIVE + toplevel * ENTRY_TOPLEVEL;
 }
 
 /* store_alloc.c: all under the lock, held exclusively */

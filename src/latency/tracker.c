@@ -72,15 +72,11 @@
 typedef struct OpenQuery
 {
 	struct OpenQuery *next;		/* older one in tracker.open */
-	QueryDesc  *query;
 	Instrumentation *timer;
-	int64		queryid;
-	int64		waited_ns;
-	TimestampTz started;
 	Oid			role;
-	int			nesting;
 	SubTransactionId subxact;
 	bool		counted;
+	StewardExecution execution; /* rows and elapsed_ns when it has ended */
 	MemoryContextCallback gone;
 } OpenQuery;
 
@@ -229,8 +225,9 @@ abort_query(OpenQuery *open)
 		INSTR_TIME_SUBTRACT(now, open->timer->starttime);
 		elapsed_ns += INSTR_TIME_GET_NANOSEC(now);
 	}
-	count_failure(open->queryid, open->role, open->nesting == 0, elapsed_ns,
-				  open->waited_ns);
+	count_failure(open->execution.queryid, open->role,
+				  open->execution.toplevel, elapsed_ns,
+				  open->execution.waited_ns);
 }
 
 /* Callback: the memory of a query goes away. */
@@ -254,6 +251,8 @@ static void
 open_query(QueryDesc *query, int nesting)
 {
 	MemoryContext memory = query->estate->es_query_cxt;
+	Instrumentation *timer;
+	StewardExecution *execution;
 	OpenQuery  *open;
 
 	if (STEWARD_QUERY_TIMER(query) == NULL)
@@ -263,20 +262,24 @@ open_query(QueryDesc *query, int nesting)
 		STEWARD_ALLOCATE_TIMER(query, timer_options);
 		MemoryContextSwitchTo(old);
 	}
-	if (!STEWARD_QUERY_TIMER(query)->need_timer)
+	timer = STEWARD_QUERY_TIMER(query);
+	if (!timer->need_timer)
 		return;
 
 	open = MemoryContextAlloc(memory, sizeof(OpenQuery));
-	open->query = query;
-	open->timer = STEWARD_QUERY_TIMER(query);
-	open->queryid = query->plannedstmt->queryId;
-	open->started = GetCurrentTimestamp();
-	open->waited_ns = nesting > 0 ? 0 :
-		time_since_message(open->started, query->plannedstmt);
+	open->timer = timer;
 	open->role = GetUserId();
-	open->nesting = nesting;
 	open->subxact = GetCurrentSubTransactionId();
 	open->counted = false;
+	execution = &open->execution;
+	execution->query = query;
+	execution->queryid = query->plannedstmt->queryId;
+	execution->command = query->operation;
+	execution->toplevel = nesting == 0;
+	execution->nesting = nesting;
+	execution->started = GetCurrentTimestamp();
+	execution->waited_ns = nesting > 0 ? 0 :
+		time_since_message(execution->started, query->plannedstmt);
 	open->gone.func = query_is_gone;
 	open->gone.arg = open;
 	MemoryContextRegisterResetCallback(memory, &open->gone);
@@ -316,7 +319,7 @@ find_open_query(const QueryDesc *query)
 {
 	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		if (open->query == query && !open->counted)
+		if (open->execution.query == query && !open->counted)
 			return open;
 	}
 	return NULL;
@@ -330,20 +333,11 @@ executor_end(QueryDesc *query)
 
 	if (open != NULL)
 	{
-		StewardExecution execution;
-
 		open->counted = true;
 		STEWARD_TIMER_STOP(open->timer);
-		execution.queryid = open->queryid;
-		execution.command = query->operation;
-		execution.toplevel = open->nesting == 0;
-		execution.nesting = open->nesting;
-		execution.rows = STEWARD_ROWS_PROCESSED(query);
-		execution.elapsed_ns = STEWARD_TIMER_NS(open->timer);
-		execution.waited_ns = open->waited_ns;
-		execution.started = open->started;
-		execution.query = query;
-		finish_execution(&execution, open->role);
+		open->execution.elapsed_ns = STEWARD_TIMER_NS(open->timer);
+		open->execution.rows = STEWARD_ROWS_PROCESSED(query);
+		finish_execution(&open->execution, open->role);
 	}
 
 	if (prev_ExecutorEnd)
