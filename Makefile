@@ -27,6 +27,7 @@ OBJS = \
 	src/latency/tracker.o \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
+	src/pool/activity.o \
 	src/storage/relation_files.o
 
 # The install script is assembled from one file a topic, in order.

@@ -21,6 +21,12 @@ CREATE TABLE part_2a PARTITION OF part_2 DEFAULT;
 CREATE TABLE part_empty (a int) PARTITION BY LIST (a);
 INSERT INTO part SELECT g, g % 200, repeat('y', 50) FROM generate_series(1, 4000) g;
 VACUUM ANALYZE part_1, part_2a;
+CREATE FOREIGN DATA WRAPPER sz_wrapper;
+CREATE SERVER sz_server FOREIGN DATA WRAPPER sz_wrapper;
+CREATE TABLE part_foreign (a int) PARTITION BY LIST (a);
+CREATE TABLE part_local PARTITION OF part_foreign FOR VALUES IN (1);
+CREATE FOREIGN TABLE part_remote PARTITION OF part_foreign FOR VALUES IN (2) SERVER sz_server;
+INSERT INTO part_foreign SELECT 1 FROM generate_series(1, 100);
 CREATE TEMP TABLE mine (id int PRIMARY KEY);
 INSERT INTO mine SELECT generate_series(1, 1000);
 CREATE SEQUENCE seq;
@@ -32,6 +38,14 @@ CREATE TABLE updated WITH (autovacuum_enabled = off) AS SELECT g FROM generate_s
 SELECT pg_stat_force_next_flush();
 ANALYZE updated;
 UPDATE updated SET g = g + 1;
+SELECT pg_stat_force_next_flush();
+-- a queue that was emptied, vacuumed and filled again
+CREATE TABLE refilled (id int) WITH (autovacuum_enabled = off);
+INSERT INTO refilled SELECT generate_series(1, 20000);
+DELETE FROM refilled WHERE id < 19990;
+SELECT pg_stat_force_next_flush();
+VACUUM refilled;
+INSERT INTO refilled SELECT generate_series(1, 15000);
 SELECT pg_stat_force_next_flush();
 SELECT pg_stat_reset_single_table_counters(t::regclass) FROM unnest(ARRAY['toasted', 'analyzed']) t;
 
@@ -108,3 +122,4 @@ SELECT count(*) = (SELECT count(*) FROM pg_database) AS all_there,
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA "Sz Schema" CASCADE;
+DROP FOREIGN DATA WRAPPER sz_wrapper CASCADE;

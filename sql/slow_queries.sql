@@ -67,6 +67,18 @@ SELECT count(*) > 0 AS tracked FROM "Stat Schema".pg_stat_statements WHERE query
 SELECT count(*) FROM get_slow_queries(NULL, query_length => 0)
  WHERE query LIKE '%pg_steward%' OR query LIKE '%steward.%';
 
+-- what looks like ours but was sent by a client is reported
+SELECT /* pg_steward */ 1 AS sq_disguised;
+SELECT count(*) FROM get_slow_queries(NULL) WHERE query LIKE '%sq_disguised%' AND query NOT LIKE '%get_slow%';
+
+-- settings of the session that change how SQL is read change nothing
+DO $$ BEGIN
+    PERFORM set_config('standard_conforming_strings', 'off', false);
+EXCEPTION WHEN OTHERS THEN	-- since 19 it is always on
+END $$;
+SELECT query FROM get_slow_queries(1);
+RESET standard_conforming_strings;
+
 -- settings changed while it runs are restored, after an error as well
 SET search_path = pg_temp, public;
 SET lock_timeout = '7s';

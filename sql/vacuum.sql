@@ -10,6 +10,9 @@ CREATE TABLE vs_off (id int) WITH (autovacuum_enabled = false);
 CREATE TABLE vs_raised (id int, doc text) WITH (autovacuum_freeze_max_age = 2000000000,
     toast.autovacuum_vacuum_threshold = 3);
 CREATE TABLE vs_inherits (id int, doc text) WITH (autovacuum_vacuum_threshold = 5);
+-- numbers as the server accepts them
+CREATE TABLE vs_spelt (id int) WITH (autovacuum_freeze_max_age = '2e5', autovacuum_vacuum_threshold = 50.7,
+    autovacuum_multixact_freeze_max_age = 100000.6, autovacuum_analyze_scale_factor = 1e-1);
 CREATE MATERIALIZED VIEW vs_mv AS SELECT 1 AS one;
 CREATE TEMP TABLE vs_temp (id int);
 INSERT INTO vs_plain SELECT generate_series(1, 1000);
@@ -74,5 +77,5 @@ SELECT get_vacuum_status(-1);
 ALTER SYSTEM RESET ALL;
 SELECT pg_reload_conf();
 DROP FUNCTION vs_status();
-DROP TABLE vs_plain, vs_options, vs_off, vs_raised, vs_inherits;
+DROP TABLE vs_plain, vs_options, vs_spelt, vs_off, vs_raised, vs_inherits;
 DROP MATERIALIZED VIEW vs_mv;

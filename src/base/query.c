@@ -20,9 +20,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 
 #include "base/guc.h"
 #include "base/query.h"
@@ -71,6 +73,59 @@ steward_query_select(const char *sql, int nargs, Oid *argtypes, Datum *values)
 		elog(ERROR, "query of pg_steward failed: %s",
 			 SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+/*
+ * The same, in a subtransaction: returns false, with nothing changed, if the
+ * SELECT fails with one of these SQLSTATEs.  During a parallel operation there
+ * can be no subtransaction; then every error is raised.
+ */
+bool
+steward_query_try_select(const char *sql, int nargs, Oid *argtypes,
+						 Datum *values, const int *sqlstates, int nsqlstates,
+						 uint64 *nrows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool ok = true;
+
+	if (IsInParallelMode())
+	{
+		*nrows = steward_query_select(sql, nargs, argtypes, values);
+		return true;
+	}
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		*nrows = steward_query_select(sql, nargs, argtypes, values);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		bool		expected = false;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		for (int i = 0; i < nsqlstates; i++)
+			expected |= error->sqlerrcode == sqlstates[i];
+		if (!expected)
+		{
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+			ReThrowError(error);
+		}
+		FreeErrorData(error);
+		ok = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return ok;
 }
 
 /*

@@ -29,6 +29,10 @@ typedef struct StewardQueryScope
 extern void steward_query_begin(StewardQueryScope *scope);
 extern uint64 steward_query_select(const char *sql, int nargs, Oid *argtypes,
 								   Datum *values);
+extern bool steward_query_try_select(const char *sql, int nargs,
+									 Oid *argtypes, Datum *values,
+									 const int *sqlstates, int nsqlstates,
+									 uint64 *nrows);
 extern Datum steward_query_value(uint64 row, int column, bool *isnull);
 extern void steward_query_end(StewardQueryScope *scope);
 

@@ -103,6 +103,22 @@ percentile_join(const char *order_by, const char *toplevel)
 }
 
 /*
+ * Where the rows come from, without our own statements.  They are nested in
+ * the call of this function: a statement that a client sent is not ours,
+ * whatever it looks like.  Texts can be left out.
+ */
+static char *
+source_sql(const StewardStatements *statements, bool with_texts)
+{
+	if (!with_texts)
+		return psprintf("%s(false)", statements->view);
+	return psprintf("%s WHERE query IS NULL OR"
+					" NOT (starts_with(query, '" STEWARD_SELECT "')%s)",
+					statements->view,
+					statements->has_toplevel ? " AND NOT toplevel" : "");
+}
+
+/*
  * The report's statement.  Parameters: $1 smallest mean time in ms, $2 number
  * of rows, $3 length of the query text, 0 for all of it.  A shortened text
  * has its white space folded, because it is meant for one line of a terminal;
@@ -110,13 +126,15 @@ percentile_join(const char *order_by, const char *toplevel)
  * are worked on.
  */
 static char *
-report_sql(const StewardStatements *statements, const char *order_by)
+report_sql(const StewardStatements *statements, const char *order_by,
+		   bool with_texts)
 {
 	const char *toplevel = statements->has_toplevel ? "s.toplevel" : "true";
 
 	return psprintf(STEWARD_SELECT
-					"CASE WHEN $3 = 0 THEN s.query"
-					"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $3) END,"
+					"CASE WHEN %s THEN 'skipped: a text is not valid in the encoding of this database'"
+					"  WHEN $3 = 0 THEN s.query"
+					"  ELSE left(btrim(regexp_replace(s.query, '[[:space:]]+', ' ', 'g')), $3) END,"
 					" s.calls,"
 					" round(s.total_exec_time::numeric, 3)::float8,"
 					" round(s.mean_exec_time::numeric, 3)::float8,"
@@ -136,16 +154,17 @@ report_sql(const StewardStatements *statements, const char *order_by)
 					"FROM (SELECT s.*, row_number() OVER (ORDER BY %s DESC NULLS LAST,"
 					"             s.total_exec_time DESC, s.queryid, s.userid, s.dbid) AS place"
 					"      FROM (SELECT *, sum(total_exec_time) OVER () AS all_exec_time"
-					"            FROM %s"
-					"            WHERE query IS NULL OR NOT starts_with(query, '" STEWARD_SELECT "')) s"
+					"            FROM %s) s"
 					"      %s"
 					"      WHERE s.mean_exec_time >= $1"
 					"      ORDER BY place LIMIT $2) s"
 					" LEFT JOIN pg_roles r ON r.oid = s.userid"
 					" LEFT JOIN pg_database d ON d.oid = s.dbid "
 					"ORDER BY s.place",
+					with_texts ? "false" : "true",
 					statements->has_stats_since ? "s.stats_since" : "NULL::timestamptz",
-					toplevel, order_expression(order_by), statements->view,
+					toplevel, order_expression(order_by),
+					source_sql(statements, with_texts),
 					percentile_join(order_by, toplevel));
 }
 
@@ -231,6 +250,10 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	char	   *order_by;
 	uint64		nrows;
 
+	/* One text of any database that this one cannot represent fails them all. */
+	const int	undecodable[] = {ERRCODE_UNTRANSLATABLE_CHARACTER,
+	ERRCODE_CHARACTER_NOT_IN_REPERTOIRE};
+
 	/* A null argument means "no restriction", or the default order. */
 	int64		limit = steward_limit_arg(fcinfo, 0);
 	double		min_mean_ms = PG_ARGISNULL(1) ? 0 : PG_GETARG_FLOAT8(1);
@@ -251,8 +274,11 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	values[0] = Float8GetDatum(min_mean_ms);
 	values[1] = Int64GetDatum(limit);
 	values[2] = Int32GetDatum(query_length);
-	nrows = steward_query_select(report_sql(&statements, order_by),
-								 lengthof(argtypes), argtypes, values);
+	if (!steward_query_try_select(report_sql(&statements, order_by, true),
+								  lengthof(argtypes), argtypes, values,
+								  undecodable, lengthof(undecodable), &nrows))
+		nrows = steward_query_select(report_sql(&statements, order_by, false),
+									 lengthof(argtypes), argtypes, values);
 	if (steward_is_preloaded())
 		scan = steward_store_scan_begin(0);
 	for (uint64 row = 0; row < nrows; row++)

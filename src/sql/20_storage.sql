@@ -29,7 +29,7 @@ BEGIN ATOMIC
                       CASE WHEN c.reltablespace <> 0 THEN c.reltablespace
                            ELSE d.dattablespace END AS tablespace_oid,
                       CASE WHEN c.relpersistence = 't'
-                           THEN substring(n.nspname FROM '^pg_(?:toast_)?temp_(\d+)$')::integer
+                           THEN substring(n.nspname FROM '^pg_(?:toast_)?temp_([0-9]+)$')::integer
                            ELSE -1 END AS temp_owner
                  FROM pg_class c
                       JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -86,10 +86,13 @@ BEGIN ATOMIC
                LEFT JOIN index_size ti ON ti.indrelid = c.reltoastrelid
                LEFT JOIN index_size x ON x.indrelid = c.oid
                -- The planner takes the density at the last VACUUM or ANALYZE
-               -- times the pages of now, and so counts bloat as rows.  The
-               -- counters know better once VACUUM or ANALYZE has set them, but
-               -- count twice what was loaded just before, and a crash or reset
-               -- empties them.  Both err upwards: the smaller one is right.
+               -- times the pages of now, and so counts bloat as rows, and
+               -- misses rows that filled a table emptied before.  The counters
+               -- know better once VACUUM or ANALYZE has set them, but count
+               -- twice what was loaded just before; a crash or reset empties
+               -- them.  So counters it is, unless they say up to twice as much.
+               -- Without either having been set, they are believed if they
+               -- claim a row a page at least.
                CROSS JOIN LATERAL (
                    SELECT CASE WHEN c.reltuples >= 0 AND c.relpages > 0
                                THEN round(c.reltuples::float8 / c.relpages
@@ -97,13 +100,16 @@ BEGIN ATOMIC
                           END AS planned,
                           CASE WHEN pg_stat_get_vacuum_count(c.oid) + pg_stat_get_autovacuum_count(c.oid)
                                     + pg_stat_get_analyze_count(c.oid) + pg_stat_get_autoanalyze_count(c.oid) > 0
-                                    OR pg_stat_get_tuples_inserted(c.oid) > 0
-                                       AND (c.reltuples < 0 OR c.relpages = 0)
+                                    OR (c.reltuples < 0 OR c.relpages = 0)
+                                       AND pg_stat_get_tuples_inserted(c.oid) > 0
+                                       AND pg_stat_get_live_tuples(c.oid)
+                                           >= h.main_bytes / current_setting('block_size')::integer
                                THEN pg_stat_get_live_tuples(c.oid) END AS counted) r
                CROSS JOIN LATERAL (
                    SELECT r.planned, r.counted,
                           CASE WHEN coalesce(h.main_bytes, 0) = 0 THEN 'empty file'
-                               WHEN r.counted < r.planned OR r.planned IS NULL AND r.counted IS NOT NULL
+                               WHEN r.planned IS NULL AND r.counted IS NOT NULL
+                                    OR r.counted < r.planned OR r.counted > 2.1 * r.planned
                                THEN 'activity counters'
                                WHEN r.planned IS NOT NULL THEN 'planner estimate'
                                ELSE 'unknown: never analyzed' END AS source) e
@@ -135,14 +141,17 @@ BEGIN ATOMIC
                -- unknown as soon as it is for one partition
                CASE WHEN count(l.oid) = count(l.row_estimate)
                     THEN coalesce(sum(l.row_estimate), 0) END,
-               CASE WHEN count(l.oid) = count(l.row_estimate)
-                    THEN 'sum of partitions'
-                    ELSE 'unknown: a partition was never analyzed' END,
+               CASE WHEN count(l.oid) <> count(l.row_estimate)
+                    THEN 'unknown: a partition was never analyzed'
+                    WHEN bool_or(f.relkind = 'f')
+                    THEN 'sum of partitions, foreign ones left out'
+                    ELSE 'sum of partitions' END,
                'partitioned table'
           FROM pg_class p
                JOIN pg_namespace n ON n.oid = p.relnamespace
                LEFT JOIN tree t ON t.root = p.oid
                LEFT JOIN leaf l ON l.oid = t.member
+               LEFT JOIN pg_class f ON f.oid = t.member
          WHERE p.relkind = 'p'
          GROUP BY p.oid, n.nspname, p.relname)
     SELECT e.nspname::text, e.relname::text, e.row_estimate::bigint,

@@ -47,26 +47,27 @@ BEGIN ATOMIC
                greatest(c.reltuples, 0)::float8 AS reltuples,
                s.n_live_tup, s.n_dead_tup, s.n_ins_since_vacuum, s.n_mod_since_analyze,
                s.last_vacuum, s.last_autovacuum, s.last_analyze, s.last_autoanalyze,
-               -- a parameter set to a negative value means the server's setting
-               coalesce(nullif(greatest(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_threshold')::float8, -1), -1),
+               -- A parameter set to a negative value means the server's setting.  The
+               -- server reads whole numbers as it reads others, and rounds them.
+               coalesce(nullif(greatest(round(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_threshold')::float8), -1), -1),
                         current_setting('autovacuum_vacuum_threshold')::float8) AS vacuum_base,
                coalesce(nullif(greatest(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_scale_factor')::float8, -1), -1),
                         current_setting('autovacuum_vacuum_scale_factor')::float8) AS vacuum_scale,
                -- for these two -1 is a value of its own: no limit, never
-               coalesce(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_max_threshold')::float8,
+               coalesce(round(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_max_threshold')::float8),
                         current_setting('autovacuum_vacuum_max_threshold', true)::float8, -1) AS vacuum_max,
-               coalesce(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_insert_threshold')::float8,
+               coalesce(round(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_insert_threshold')::float8),
                         current_setting('autovacuum_vacuum_insert_threshold')::float8) AS insert_base,
                coalesce(nullif(greatest(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_vacuum_insert_scale_factor')::float8, -1), -1),
                         current_setting('autovacuum_vacuum_insert_scale_factor')::float8) AS insert_scale,
-               coalesce(nullif(greatest(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_analyze_threshold')::float8, -1), -1),
+               coalesce(nullif(greatest(round(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_analyze_threshold')::float8), -1), -1),
                         current_setting('autovacuum_analyze_threshold')::float8) AS analyze_base,
                coalesce(nullif(greatest(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_analyze_scale_factor')::float8, -1), -1),
                         current_setting('autovacuum_analyze_scale_factor')::float8) AS analyze_scale,
                -- a table may lower the limits on its age, not raise them
-               least(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_freeze_max_age')::bigint,
+               least(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_freeze_max_age')::float8::bigint,
                      current_setting('autovacuum_freeze_max_age')::bigint) AS xid_age_limit,
-               least(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_multixact_freeze_max_age')::bigint,
+               least(steward.storage_option(c.reloptions, o.reloptions, 'autovacuum_multixact_freeze_max_age')::float8::bigint,
                      current_setting('autovacuum_multixact_freeze_max_age')::bigint) AS mxid_age_limit,
                -- since 18 only the part that is not frozen counts for inserts
                CASE WHEN current_setting('server_version_num')::integer >= 180000 AND c.relpages > 0

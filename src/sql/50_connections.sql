@@ -1,5 +1,12 @@
 -- Who is connected and what they do.
 
+CREATE FUNCTION steward.forget_activity()
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'pg_steward_forget_activity';
+COMMENT ON FUNCTION steward.forget_activity() IS
+'internal: forget the snapshot of pg_stat_activity that the server keeps until the end of the transaction, so that the next look is a fresh one; anyone may call it';
+
 CREATE FUNCTION @extschema@.get_active_connections(
     include_self boolean DEFAULT false,
     OUT database_name text,
@@ -19,6 +26,7 @@ CREATE FUNCTION @extschema@.get_active_connections(
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 50
 BEGIN ATOMIC
+    SELECT steward.forget_activity();
     WITH client AS (
         SELECT a.*, clock_timestamp() AS now, a.pid = pg_backend_pid() AS is_self
           FROM pg_stat_activity a
@@ -56,4 +64,4 @@ BEGIN ATOMIC
               t.in_state DESC NULLS LAST, t.pid;
 END;
 COMMENT ON FUNCTION @extschema@.get_active_connections(boolean) IS
-'client connections of all databases, working ones first, longest first; duration is the time in the current state: since the statement began for active ones, since the last one ended otherwise; blocked_by are the processes whose locks a waiting one waits for; the caller''s own connection is left out unless include_self is true, and then has no duration; anyone may call it, other roles'' activity needs pg_read_all_stats';
+'client connections of all databases, working ones first, longest first; duration is the time in the current state: since the statement began for active ones, since the last one ended otherwise; blocked_by are the processes whose locks a waiting one waits for (0 stands for a prepared transaction); the caller''s own connection is left out unless include_self is true, and then has no duration; anyone may call it, other roles'' activity needs pg_read_all_stats';

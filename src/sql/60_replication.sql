@@ -61,14 +61,16 @@ BEGIN ATOMIC
     SELECT CASE WHEN pg_is_in_recovery() THEN 'standby (sending)' ELSE 'primary' END,
            w.application_name, w.client_addr,
            coalesce(w.state, 'skipped: needs pg_read_all_stats'), w.sync_state,
-           pg_wal_lsn_diff(p.lsn, w.sent_lsn)::bigint,
+           CASE WHEN w.sent_lsn >= p.lsn THEN 0
+                ELSE pg_wal_lsn_diff(p.lsn, w.sent_lsn) END::bigint,
            pg_wal_lsn_diff(w.sent_lsn, w.write_lsn)::bigint,
            pg_wal_lsn_diff(w.write_lsn, w.flush_lsn)::bigint,
            pg_wal_lsn_diff(w.flush_lsn, w.replay_lsn)::bigint,
            CASE WHEN w.replay_lsn >= p.lsn THEN 0
                 ELSE pg_wal_lsn_diff(p.lsn, w.replay_lsn) END::bigint,
            -- no measured lag and nothing missing: caught up and idle
-           CASE WHEN w.replay_lsn >= p.lsn THEN 0
+           CASE WHEN w.replay_lsn IS NULL THEN NULL
+                WHEN w.replay_lsn >= p.lsn THEN 0
                 ELSE round(extract(epoch FROM w.replay_lag), 3)::float8 END,
            round(extract(epoch FROM w.write_lag), 3)::float8,
            round(extract(epoch FROM w.flush_lag), 3)::float8,
@@ -80,7 +82,10 @@ BEGIN ATOMIC
            LEFT JOIN pg_replication_slots s ON s.active_pid = w.pid
     UNION ALL
     SELECT 'standby', NULL, NULL,
-           CASE WHEN s.pid IS NULL THEN 'disconnected'
+           CASE WHEN s.pid IS NULL AND EXISTS (SELECT FROM pg_settings g
+                                                WHERE g.name = 'primary_conninfo' AND g.setting = '')
+                THEN 'archive recovery'
+                WHEN s.pid IS NULL THEN 'disconnected'
                 WHEN s.status IS NULL THEN 'skipped: needs pg_read_all_stats'
                 WHEN s.connected THEN 'streaming'
                 ELSE 'disconnected' END,
@@ -100,4 +105,4 @@ BEGIN ATOMIC
       FROM judged s;
 END;
 COMMENT ON FUNCTION @extschema@.get_replication_status() IS
-'one row for each standby or other receiver connected to this server, and one for this server if it is a standby; bytes not yet sent (pending), sent but not written, written but not flushed, flushed but not replayed, and in all (bytes_behind); seconds_behind is 0 when caught up, on a standby only while the connection is alive, and null with state disconnected when it is not; on a standby that is catching up it is an upper bound; details of others'' connections need pg_read_all_stats';
+'one row for each standby or other receiver connected to this server, and one for this server if it is a standby; bytes not yet sent (pending), sent but not written, written but not flushed, flushed but not replayed, and in all (bytes_behind); seconds_behind is 0 when caught up, on a standby only while the connection is alive, and null with state disconnected when it is not (archive recovery if it has no primary to connect to); on a standby that is catching up it is an upper bound; details of others'' connections need pg_read_all_stats';

@@ -91,6 +91,39 @@ is( $node->safe_psql(
 $in .= "\\q\n";
 $handle->finish;
 
+# A report in a long transaction sees who came after its begin.
+$out = '';
+$handle = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$in, '>', \$out, $timer);
+$in .= "BEGIN;\nSELECT count(*) FROM get_active_connections();\n\\echo looked\n";
+$handle->pump until $out =~ /looked/;
+($win, $wout) = ('', '');
+$waiter = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$win, '>', \$wout, $timer);
+$win .= "SET application_name = 'late';\n\\echo here\n";
+$waiter->pump until $wout =~ /here/;
+$out = '';
+$in .= "SELECT 'late: ' || count(*) FROM get_active_connections() WHERE application_name = 'late';\n\\echo again\n";
+$handle->pump until $out =~ /again/;
+like($out, qr/late: 1/, 'a fresh look within a transaction');
+$win .= "\\q\n";
+$waiter->finish;
+$in .= "\\q\n";
+$handle->finish;
+
+# A text that this database's encoding does not have costs the texts, not the
+# report.
+$node->safe_psql('postgres', "CREATE DATABASE utf ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+$node->safe_psql('postgres', "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+$node->safe_psql('utf', qq{SET client_encoding = 'UTF8'; SELECT 1 AS "\x{e6}\x{97}\x{a5}"});
+$node->safe_psql('latin', 'CREATE EXTENSION pg_steward CASCADE');
+is( $node->safe_psql('latin', 'SELECT DISTINCT query, count(*) > 3, count(queryid) > 3 FROM get_slow_queries() GROUP BY query'),
+	'skipped: a text is not valid in the encoding of this database|t|t',
+	'undecodable text');
+is($node->safe_psql('latin', 'SHOW search_path'), '"$user", public', 'and settings are as before');
+
 # The same statements over and over, from several clients at once.
 $node->pgbench(
 	'--no-vacuum --client=6 --jobs=2 --transactions=60',
