@@ -49,6 +49,11 @@
 #define STEWARD_PROC_NUMBER (MyProc->pgprocno)
 #endif
 
+/* Macros for values of variable length: a header of their own since 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Type of PlannedStmt.queryId, and the header of query jumbling. */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"
@@ -73,13 +78,14 @@
 #endif
 
 /*
- * Rows of a query so far.  Before 16 only those of the latest fetch from a
- * cursor are known.
+ * Rows of a query, after its timer was stopped.  Before 16 the executor knows
+ * only those of the latest fetch from a cursor, but the timer counts all.
  */
 #if PG_VERSION_NUM >= 160000
 #define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_total_processed)
 #else
-#define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_processed)
+#define STEWARD_ROWS_PROCESSED(query) \
+	((uint64) (query)->totaltime->ntuples)
 #endif
 
 /*
