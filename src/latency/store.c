@@ -265,18 +265,16 @@ steward_store_reset(const StewardResetFilter *filter)
 		uint32		state = pg_atomic_read_u32(&entry->state);
 
 		if ((state & ENTRY_LIFE_MASK) != ENTRY_LIVE ||
-			(filter->database != InvalidOid &&
+			(filter->has_queryid && filter->queryid != entry->queryid) ||
+			(filter->has_database &&
 			 filter->database != OWNER_DATABASE(entry->owner)) ||
-			(filter->role != InvalidOid &&
-			 filter->role != OWNER_ROLE(entry->owner)) ||
-			(filter->queryid != 0 && filter->queryid != entry->queryid))
+			(filter->has_role && filter->role != OWNER_ROLE(entry->owner)))
 			continue;
 		steward_store_remove(entry);
 		removed++;
 	}
 	steward_store_collect();
-	if (filter->database == InvalidOid && filter->role == InvalidOid &&
-		filter->queryid == 0)
+	if (!filter->has_queryid && !filter->has_database && !filter->has_role)
 	{
 		shared->reset_at = GetCurrentTimestamp();
 		shared->evictions = 0;
