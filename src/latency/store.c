@@ -194,7 +194,9 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 
 /*
  * Count an execution with everything that may be missing: entry, page, a new
- * minute.  Without room, the execution is counted as dropped.
+ * minute.  Without room, the execution is counted as dropped; and also if this
+ * process has the lock, which an error raised under it, against the rule, would
+ * have left to us.
  */
 void
 steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
@@ -206,6 +208,11 @@ steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
 	LatencyEntry *entry;
 	HistogramPage *page = NULL;
 
+	if (LWLockHeldByMe(steward_store.lock))
+	{
+		pg_atomic_fetch_add_u64(&steward_store.shared->dropped, 1);
+		return;
+	}
 	LWLockAcquire(steward_store.lock, LW_EXCLUSIVE);
 	entry = steward_store_find(&key);
 	if (entry == NULL)
