@@ -18,6 +18,12 @@ OBJS = \
 	src/base/statements.o \
 	src/latency/histogram.o \
 	src/latency/latency_reports.o \
+	src/latency/n_plus_one.o \
+	src/latency/n_plus_one_group.o \
+	src/latency/n_plus_one_report.o \
+	src/latency/n_plus_one_rule.o \
+	src/latency/n_plus_one_store.o \
+	src/latency/n_plus_one_values.o \
 	src/latency/slow_queries.o \
 	src/latency/store.o \
 	src/latency/store_alloc.o \

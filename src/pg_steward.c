@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "latency/n_plus_one.h"
 #include "latency/tracker.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
@@ -34,4 +35,5 @@ _PG_init(void)
 	steward_guc_init();
 	steward_shmem_init();
 	steward_tracker_init();
+	steward_nplusone_init();
 }

@@ -27,6 +27,10 @@ int			steward_max_queries = 5000;
 bool		steward_save = true;
 int			steward_latency_warning = 100;
 int			steward_latency_critical = 200;
+bool		steward_nplusone = true;
+int			steward_nplusone_threshold = 5;
+int			steward_nplusone_gap = 50;
+int			steward_nplusone_max = 1000;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -97,6 +101,50 @@ define_latency_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* Settings of src/latency/n_plus_one*.c. */
+static void
+define_nplusone_settings(void)
+{
+	DefineCustomBoolVariable("pg_steward.n_plus_one",
+							 "Looks for statements that clients repeat where one would do.",
+							 "Only superusers may change it.",
+							 &steward_nplusone,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.n_plus_one_threshold",
+							"Number of executions of one statement from which they are a group.",
+							"Only superusers may change it.",
+							&steward_nplusone_threshold,
+							5,
+							3, 1000000,
+							PGC_SUSET,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.n_plus_one_gap",
+							"Pause of a client outside a transaction that ends a group of statements, in milliseconds.",
+							"Only superusers may change it.",
+							&steward_nplusone_gap,
+							50,
+							1, 60000,
+							PGC_SUSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.n_plus_one_max",
+							"Number of pairs of statements for which pg_steward keeps groups.",
+							"If there are more, those that were not seen for the longest time make room.",
+							&steward_nplusone_max,
+							1000,
+							10, 100000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -116,6 +164,7 @@ steward_guc_init(void)
 							NULL, NULL, NULL);
 
 	define_latency_settings();
+	define_nplusone_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

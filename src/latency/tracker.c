@@ -62,6 +62,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "latency/execution.h"
+#include "latency/n_plus_one.h"
 #include "latency/store_record.h"
 #include "latency/tracker.h"
 #include "latency/unidentified.h"
@@ -207,6 +208,7 @@ finish_execution(const StewardExecution *execution, Oid role)
 					 execution->started + (execution->elapsed_ns >> 10));
 	if (execution->toplevel)
 		tracker.elapsed_ns = execution->elapsed_ns;
+	steward_nplusone_record(execution);
 }
 
 /* A planned statement will not end any more. */

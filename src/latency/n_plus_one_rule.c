@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * n_plus_one_rule.c
+ *	  What the groups of repeated statements mean.
+ *
+ * A child runs for the rows of a parent if groups follow often enough when
+ * the parent returns enough rows (trigger rate), and one of these holds:
+ * - most groups have an execution for each row;
+ * - they have about the same share of the rows each time, as with a client
+ *	 that remembers what it has read, or asks only for some of the rows;
+ * - most groups ran while the parent did;
+ * - in total there are as many executions of the child as rows of the parent,
+ *	 which also holds where a pooler tears groups apart.
+ * A parent that only happened to run before has groups of any size, or few.
+ *
+ * Groups without such a parent are candidates only if they are one piece of
+ * work for themselves ("coherent"): connections in use all the time repeat
+ * the same few statements without end.
+ *
+ * Nested statements are never n_plus_one: no round trip can be saved.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/int.h"
+
+#include "base/guc.h"
+#include "latency/n_plus_one_rule.h"
+
+/* The numbers of the rule. */
+#define MIN_TRIGGER_RATE 0.2
+#define MIN_MATCHED 0.5
+#define MIN_STEADY_TRIGGER_RATE 0.5
+#define MAX_STEADY_DEVIATION2 0.25	/* squared coefficient of variation */
+#define MAX_STEADY_RATIO 1.05
+#define MIN_TOTAL_RATIO 0.75
+#define MAX_TOTAL_RATIO 1.33
+#define MIN_TOTAL_GROUPS 5
+#define MIN_COHERENT 0.5
+#define MAX_ROWS_PER_EXECUTION 5.0
+#define MIN_DISTINCT 0.8
+#define MAX_DISTINCT 0.25
+
+/* So many executions are no accident, even if it was only once. */
+#define SINGLE_GROUP_MATCHED 20
+#define SINGLE_GROUP_COHERENT 50
+
+/* How much a pair tells about its parent. */
+typedef enum Evidence
+{
+	EVIDENCE_NONE,
+	EVIDENCE_TOTALS,			/* only the totals agree */
+	EVIDENCE_GROUPS,			/* the groups do */
+} Evidence;
+
+static double
+ratio(double part, double whole)
+{
+	return whole > 0 ? part / whole : 0;
+}
+
+/* How often the parent was followed by a group, when it could be. */
+static double
+trigger_rate(const StewardRepeatRow *row)
+{
+	uint64		calls = row->parent.list_calls > 0 ?
+		row->parent.list_calls : row->parent.calls;
+
+	return Min(1, ratio(row->repeat.groups, calls));
+}
+
+/* Do groups have the same share of the parent's rows each time? */
+static bool
+is_steady(const StewardRepeatRow *row)
+{
+	const StewardRepeat *repeat = &row->repeat;
+	double		mean = repeat->ratio_sum / repeat->groups;
+	double		variance = repeat->ratio_sum2 / repeat->groups - mean * mean;
+
+	return mean <= MAX_STEADY_RATIO &&
+		variance <= MAX_STEADY_DEVIATION2 * mean * mean &&
+		trigger_rate(row) >= MIN_STEADY_TRIGGER_RATE;
+}
+
+static Evidence
+evidence_of(const StewardRepeatRow *row, int min_groups)
+{
+	const StewardRepeat *repeat = &row->repeat;
+	double		total = ratio(row->child.calls, row->parent.rows);
+
+	if (repeat->sum.parent == 0)
+		return EVIDENCE_NONE;
+	if (repeat->groups < min_groups &&
+		(repeat->matched < repeat->groups ||
+		 repeat->max_executions < SINGLE_GROUP_MATCHED) &&
+		(repeat->enclosed < repeat->groups ||
+		 repeat->max_executions < SINGLE_GROUP_COHERENT))
+		return EVIDENCE_NONE;
+	if (repeat->enclosed >= MIN_MATCHED * repeat->groups)
+		return EVIDENCE_GROUPS;
+	if (trigger_rate(row) < MIN_TRIGGER_RATE)
+		return EVIDENCE_NONE;
+	if (repeat->matched >= MIN_MATCHED * repeat->groups || is_steady(row))
+		return EVIDENCE_GROUPS;
+	if (repeat->groups >= MIN_TOTAL_GROUPS &&
+		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO)
+		return EVIDENCE_TOTALS;
+	return EVIDENCE_NONE;
+}
+
+/* Share of different values among those looked at; 1 if none were. */
+static double
+distinct_share(const StewardRepeat *repeat)
+{
+	return repeat->sum.sampled > 0 ?
+		ratio(repeat->sum.distinct, repeat->sum.sampled) : 1;
+}
+
+/* Kind of a child whose parent is known. */
+static StewardRepeatKind
+kind_with_parent(const StewardRepeatRow *row)
+{
+	const StewardRepeat *repeat = &row->repeat;
+
+	if ((repeat->sum.flags & STEWARD_REPEAT_TABLES) == 0 ||
+		(repeat->sum.flags & STEWARD_REPEAT_BATCHED) != 0)
+		return STEWARD_REPEAT_NONE;
+	if (repeat->sum.command != CMD_SELECT)
+		return STEWARD_REPEAT_WRITE;
+	if (distinct_share(repeat) <= MAX_DISTINCT)
+		return STEWARD_REPEAT_DUPLICATE;
+	if (repeat->sum.flags & STEWARD_REPEAT_NESTED)
+		return STEWARD_REPEAT_LOOKUP;
+	return STEWARD_REPEAT_N_PLUS_ONE;
+}
+
+/* Kind of a child without a parent. */
+static StewardRepeatKind
+kind_alone(const StewardRepeatRow *row, int min_groups)
+{
+	const StewardRepeat *repeat = &row->repeat;
+	double		rows = ratio(repeat->sum.rows, repeat->executions);
+
+	if ((repeat->sum.flags & STEWARD_REPEAT_TABLES) == 0 ||
+		(repeat->sum.flags & (STEWARD_REPEAT_BATCHED | STEWARD_REPEAT_LOCKS)) != 0 ||
+		repeat->coherent < MIN_COHERENT * repeat->groups ||
+		(repeat->groups < min_groups &&
+		 repeat->max_executions < SINGLE_GROUP_COHERENT))
+		return STEWARD_REPEAT_NONE;
+	if (repeat->sum.command != CMD_SELECT)
+		return rows <= MAX_ROWS_PER_EXECUTION ?
+			STEWARD_REPEAT_WRITE : STEWARD_REPEAT_NONE;
+	if (distinct_share(repeat) <= MAX_DISTINCT)
+		return STEWARD_REPEAT_DUPLICATE;
+	if (distinct_share(repeat) >= MIN_DISTINCT && rows <= MAX_ROWS_PER_EXECUTION)
+		return STEWARD_REPEAT_LOOKUP;
+	return STEWARD_REPEAT_NONE;
+}
+
+/* Order by child, then by number of groups, most first. */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const StewardRepeat *ra = &((const StewardRepeatRow *) a)->repeat;
+	const StewardRepeat *rb = &((const StewardRepeatRow *) b)->repeat;
+
+	if (ra->sum.database != rb->sum.database)
+		return ra->sum.database < rb->sum.database ? -1 : 1;
+	if (ra->sum.role != rb->sum.role)
+		return ra->sum.role < rb->sum.role ? -1 : 1;
+	if (ra->sum.child != rb->sum.child)
+		return ra->sum.child < rb->sum.child ? -1 : 1;
+	if (ra->groups != rb->groups)
+		return ra->groups > rb->groups ? -1 : 1;
+	return 0;
+}
+
+static bool
+same_child(const StewardRepeatRow *a, const StewardRepeatRow *b)
+{
+	return a->repeat.sum.database == b->repeat.sum.database &&
+		a->repeat.sum.role == b->repeat.sum.role &&
+		a->repeat.sum.child == b->repeat.sum.child;
+}
+
+/* Add the groups of one pair to another one of the same child. */
+static void
+merge_row(StewardRepeatRow *into, const StewardRepeatRow *row)
+{
+	StewardRepeat *a = &into->repeat;
+	const StewardRepeat *b = &row->repeat;
+
+	a->groups += b->groups;
+	a->matched += b->matched;
+	a->enclosed += b->enclosed;
+	a->coherent += b->coherent;
+	a->executions += b->executions;
+	a->max_executions = Max(a->max_executions, b->max_executions);
+	a->sum.flags |= b->sum.flags;
+	a->sum.sampled += b->sum.sampled;
+	a->sum.distinct += b->sum.distinct;
+	a->sum.rows += b->sum.rows;
+	a->sum.time_ns += b->sum.time_ns;
+	a->sum.saved_ns += b->sum.saved_ns;
+	a->sum.first_seen = Min(a->sum.first_seen, b->sum.first_seen);
+	if (b->sum.last_seen > a->sum.last_seen)
+	{
+		a->sum.last_seen = b->sum.last_seen;
+		memcpy(a->sum.application, b->sum.application, NAMEDATALEN);
+	}
+	for (int i = 0; i < STEWARD_REPEAT_BUCKETS; i++)
+		a->buckets[i] = Min(PG_UINT16_MAX, a->buckets[i] + b->buckets[i]);
+}
+
+/*
+ * Judge all pairs of one child; append what is found.  "rows" are sorted.
+ */
+static int
+judge_child(StewardRepeatRow *rows, int nrows, int min_groups,
+			StewardRepeatCandidate *candidates)
+{
+	StewardRepeatRow *rest = NULL;
+	uint64		explained = 0;
+	int			found = 0;
+
+	for (int i = 0; i < nrows; i++)
+	{
+		Evidence	evidence = evidence_of(&rows[i], min_groups);
+
+		/* totals agree with one parent, the one with most groups */
+		if (evidence == EVIDENCE_GROUPS ||
+			(evidence == EVIDENCE_TOTALS && explained == 0))
+		{
+			explained += rows[i].repeat.groups;
+			candidates[found].kind = kind_with_parent(&rows[i]);
+			candidates[found].row = rows[i];
+			if (candidates[found].kind != STEWARD_REPEAT_NONE)
+				found++;
+		}
+		else if (rest == NULL)
+		{
+			rest = &rows[i];
+			rest->repeat.sum.parent = 0;
+			rest->repeat.parent_rows_sum = 0;
+		}
+		else
+			merge_row(rest, &rows[i]);
+	}
+
+	/* what is left next to an explanation are its edges */
+	if (rest != NULL && 2 * explained < rest->repeat.groups)
+	{
+		candidates[found].kind = kind_alone(rest, min_groups);
+		candidates[found].row = *rest;
+		if (candidates[found].kind != STEWARD_REPEAT_NONE)
+			found++;
+	}
+	return found;
+}
+
+/*
+ * Candidates among the pairs, in the current memory context.  Changes "rows".
+ * Pairs with fewer groups than "min_groups" count only if the groups are big.
+ */
+StewardRepeatCandidate *
+steward_repeat_candidates(StewardRepeatRow *rows, int nrows, int min_groups,
+						  int *ncandidates)
+{
+	StewardRepeatCandidate *candidates;
+	int			last;
+
+	*ncandidates = 0;
+	/* a child has no more candidates than pairs, and one for the rest */
+	candidates = palloc_extended(mul_size(2 * nrows + 1,
+										  sizeof(StewardRepeatCandidate)),
+								 MCXT_ALLOC_HUGE);
+	qsort(rows, nrows, sizeof(StewardRepeatRow), compare_rows);
+	for (int first = 0; first < nrows; first = last)
+	{
+		last = first + 1;
+		while (last < nrows && same_child(&rows[first], &rows[last]))
+			last++;
+		*ncandidates += judge_child(&rows[first], last - first, min_groups,
+									&candidates[*ncandidates]);
+	}
+	return candidates;
+}
