@@ -73,13 +73,14 @@
 #endif
 
 /*
- * Rows of a query so far.  Before 16 only those of the latest fetch from a
- * cursor are known.
+ * Rows of a query, after its timer was stopped.  Before 16 the executor knows
+ * only those of the latest fetch from a cursor, but the timer counts all.
  */
 #if PG_VERSION_NUM >= 160000
 #define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_total_processed)
 #else
-#define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_processed)
+#define STEWARD_ROWS_PROCESSED(query) \
+	((uint64) (query)->totaltime->ntuples)
 #endif
 
 /*

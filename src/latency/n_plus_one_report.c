@@ -29,7 +29,6 @@
 #include "base/query.h"
 #include "base/rows.h"
 #include "base/shmem.h"
-#include "base/statements.h"
 #include "latency/n_plus_one_rule.h"
 
 #define NS_PER_MS 1000000.0
@@ -53,23 +52,28 @@ typedef struct QueryTexts
 	QueryText  *texts;
 } QueryTexts;
 
-/* Which pg_stat_statements is readable here?  False if there is none. */
-static bool
-find_statements(StewardStatements *statements)
+/*
+ * Name of the view pg_stat_statements for use in SQL, or NULL if the caller
+ * cannot read it here.  Any version of it has texts.
+ */
+static char *
+find_statements(void)
 {
-	if (!steward_library_in_preload_list("pg_stat_statements"))
-		return false;
-	if (steward_query_select(STEWARD_QUERY_TAG
-							 "SELECT 1 FROM pg_extension e"
-							 " JOIN pg_class c ON c.relnamespace = e.extnamespace"
+	bool		isnull;
+
+	if (!steward_library_in_preload_list("pg_stat_statements") ||
+		steward_query_select(STEWARD_SELECT
+							 "format('%I.%I', n.nspname, c.relname)"
+							 " FROM pg_extension e"
+							 " JOIN pg_namespace n ON n.oid = e.extnamespace"
+							 " JOIN pg_class c ON c.relnamespace = n.oid"
 							 "   AND c.relname = 'pg_stat_statements'"
 							 " WHERE e.extname = 'pg_stat_statements'"
-							 "   AND has_schema_privilege(e.extnamespace, 'USAGE')"
+							 "   AND has_schema_privilege(n.oid, 'USAGE')"
 							 "   AND has_table_privilege(c.oid, 'SELECT')",
 							 0, NULL, NULL) == 0)
-		return false;
-	steward_statements_require(statements);
-	return true;
+		return NULL;
+	return TextDatumGetCString(steward_query_value(0, 1, &isnull));
 }
 
 /*
@@ -81,11 +85,11 @@ read_texts(const StewardRepeatCandidate *candidates, int ncandidates,
 {
 	MemoryContext caller = CurrentMemoryContext;
 	StewardQueryScope scope;
-	StewardStatements statements;
 	QueryTexts	texts = {0};
+	char	   *view;
 
 	steward_query_begin(&scope);
-	if (ncandidates > 0 && find_statements(&statements))
+	if (ncandidates > 0 && (view = find_statements()) != NULL)
 	{
 		Oid			argtypes[2] = {INT8ARRAYOID, INT4OID};
 		Datum		values[2];
@@ -100,12 +104,12 @@ read_texts(const StewardRepeatCandidate *candidates, int ncandidates,
 													sizeof(int64), FLOAT8PASSBYVAL,
 													TYPALIGN_DOUBLE));
 		values[1] = Int32GetDatum(query_length);
-		texts.count = steward_query_select(psprintf(STEWARD_QUERY_TAG
-													"SELECT s.queryid, s.dbid, min(CASE WHEN $2 = 0 THEN s.query"
+		texts.count = steward_query_select(psprintf(STEWARD_SELECT
+													"s.queryid, s.dbid, min(CASE WHEN $2 = 0 THEN s.query"
 													"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $2) END)"
 													" FROM %s s WHERE s.queryid = ANY ($1)"
 													" GROUP BY s.queryid, s.dbid",
-													statements.view),
+													view),
 										   2, argtypes, values);
 		texts.texts = MemoryContextAlloc(caller, (texts.count + 1) * sizeof(QueryText));
 		for (int i = 0; i < texts.count; i++)
