@@ -146,7 +146,8 @@ is_coherent(int index, uint32 count, RepeatReason reason)
 
 	if (in_xact >= count - count / 8)
 		return true;
-	return reason != REPEAT_GREW && count <= MAX_LOOSE_GROUP &&
+	return (reason == REPEAT_PAUSE || reason == REPEAT_EXIT) &&
+		count <= MAX_LOOSE_GROUP &&
 		consecutive >= (count - 1) - (count - 1) / 8 &&
 		pause_ns / count <= steward_nplusone_gap * INT64CONST(1000000) / 10;
 }
@@ -187,6 +188,7 @@ publish_group(int index, uint32 count, int64 parent, uint32 parent_rows,
 	group->distinct = steward_repeat_distinct(context);
 	group->rows = (statement->rows - context->rows_base) * share;
 	group->time_ns = (statement->time_ns - context->time_base) * share;
+	group->pause_ns = (statement->pause_ns - context->pause_base) * share;
 	group->saved_ns = 0;
 	if (context->nesting == 0 && statement->min_pause_ns != PG_UINT32_MAX)
 		group->saved_ns = (int64) statement->min_pause_ns * (count - 1);
@@ -232,10 +234,10 @@ distance_to(uint32 count, uint32 rows)
 
 /*
  * The list among "over" that is the parent, or -1; and the number of
- * executions since.  Any other list is taken only if it matches.
+ * executions since.  With "others", any other list is taken if it matches.
  */
 static int
-choose_parent(int index, uint32 over, uint32 *count)
+choose_parent(int index, uint32 over, bool others, uint32 *count)
 {
 	RepeatStatement *statement = &session.statements[index];
 	RepeatContext *context = &session.contexts[index];
@@ -255,7 +257,7 @@ choose_parent(int index, uint32 over, uint32 *count)
 		distance = distance_to(since, rows);
 		if (!(over & (1U << i)))
 		{
-			if (distance > 0)
+			if (distance > 0 || !others)
 				continue;
 			distance = 0.5;
 		}
@@ -321,7 +323,7 @@ steward_repeat_close(int index, uint32 over, RepeatReason reason)
 
 	if (context->nesting == 0)
 		parent = choose_parent(index, reason == REPEAT_GREW ? PG_UINT32_MAX : over,
-							   &count);
+							   reason == REPEAT_XACT, &count);
 	if (reason == REPEAT_GREW && !is_worth_publishing(index, parent, count))
 		return;
 	if (reason == REPEAT_LIST || reason == REPEAT_XACT)

@@ -35,6 +35,7 @@
 #define HIDDEN_TEXT "<insufficient privilege>"
 
 PG_FUNCTION_INFO_V1(pg_steward_n_plus_one_queries);
+PG_FUNCTION_INFO_V1(pg_steward_n_plus_one_pairs);
 PG_FUNCTION_INFO_V1(pg_steward_n_plus_one_info);
 PG_FUNCTION_INFO_V1(pg_steward_reset_n_plus_one);
 
@@ -294,6 +295,51 @@ pg_steward_n_plus_one_queries(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 		put_candidate(&rows, &candidates[i], &texts,
 					  sees_all || candidates[i].row.repeat.sum.role == viewer);
+	return (Datum) 0;
+}
+
+/*
+ * steward.n_plus_one_pairs(): what is known about each pair, before it is
+ * judged.
+ */
+Datum
+pg_steward_n_plus_one_pairs(PG_FUNCTION_ARGS)
+{
+	StewardRows rows;
+	StewardRepeatRow *pairs;
+	Oid			viewer = GetUserId();
+	bool		sees_all = has_privs_of_role(viewer, ROLE_PG_READ_ALL_STATS);
+	int			npairs;
+
+	steward_require_preload();
+	steward_rows_begin(&rows, fcinfo);
+	pairs = steward_repeat_read(&npairs);
+	for (int i = 0; i < npairs; i++)
+	{
+		const StewardRepeat *repeat = &pairs[i].repeat;
+		const StewardRepeatGroup *sum = &repeat->sum;
+		bool		visible = sees_all || sum->role == viewer;
+
+		put_queryid(&rows, sum->child, visible);
+		put_queryid(&rows, sum->parent, visible);
+		steward_rows_int64(&rows, repeat->groups);
+		steward_rows_int64(&rows, repeat->matched);
+		steward_rows_int64(&rows, repeat->enclosed);
+		steward_rows_int64(&rows, repeat->coherent);
+		steward_rows_int64(&rows, repeat->executions);
+		steward_rows_float8(&rows, repeat->ratio_sum / repeat->groups);
+		steward_rows_float8(&rows, steward_repeat_deviation2(repeat));
+		steward_rows_float8(&rows, steward_repeat_trigger_rate(&pairs[i]));
+		steward_rows_int64(&rows, pairs[i].child.calls);
+		steward_rows_int64(&rows, pairs[i].parent.calls);
+		steward_rows_int64(&rows, pairs[i].parent.rows);
+		steward_rows_int64(&rows, sum->sampled);
+		steward_rows_int64(&rows, sum->distinct);
+		steward_rows_float8(&rows, round_ms(sum->pause_ns));
+		steward_rows_float8(&rows, round_ms(sum->saved_ns));
+		steward_rows_int32(&rows, sum->flags);
+		steward_rows_end_row(&rows);
+	}
 	return (Datum) 0;
 }
 

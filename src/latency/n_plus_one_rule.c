@@ -35,12 +35,13 @@
 /* The numbers of the rule. */
 #define MIN_TRIGGER_RATE 0.2
 #define MIN_MATCHED 0.5
-#define MIN_STEADY_TRIGGER_RATE 0.5
-#define MAX_STEADY_DEVIATION2 0.25	/* squared coefficient of variation */
+#define MIN_STEADY_RATIO 0.1
 #define MAX_STEADY_RATIO 1.05
-#define MIN_TOTAL_RATIO 0.75
-#define MAX_TOTAL_RATIO 1.33
 #define MIN_TOTAL_GROUPS 5
+#define MIN_TOTAL_RATIO 0.85
+#define MAX_TOTAL_RATIO 1.15
+#define MAX_TOTAL_DEVIATION2 0.5
+#define MAX_TOTAL_PAUSE 8.0		/* mean pause / shortest pause of a group */
 #define MIN_COHERENT 0.5
 #define MAX_ROWS_PER_EXECUTION 5.0
 #define MIN_DISTINCT 0.8
@@ -58,15 +59,18 @@ typedef enum Evidence
 	EVIDENCE_GROUPS,			/* the groups do */
 } Evidence;
 
+/* A share, 0 of nothing. */
 static double
 ratio(double part, double whole)
 {
 	return whole > 0 ? part / whole : 0;
 }
 
-/* How often the parent was followed by a group, when it could be. */
-static double
-trigger_rate(const StewardRepeatRow *row)
+/*
+ * How often the parent was followed by a group, when it returned enough rows.
+ */
+double
+steward_repeat_trigger_rate(const StewardRepeatRow *row)
 {
 	uint64		calls = row->parent.list_calls > 0 ?
 		row->parent.list_calls : row->parent.calls;
@@ -74,24 +78,57 @@ trigger_rate(const StewardRepeatRow *row)
 	return Min(1, ratio(row->repeat.groups, calls));
 }
 
-/* Do groups have the same share of the parent's rows each time? */
+/*
+ * Squared coefficient of variation of executions / rows of the parent.
+ */
+double
+steward_repeat_deviation2(const StewardRepeat *repeat)
+{
+	double		mean = repeat->ratio_sum / repeat->groups;
+
+	return mean > 0 ?
+		Max(0, repeat->ratio_sum2 / repeat->groups / (mean * mean) - 1) : 0;
+}
+
+/*
+ * Do groups have the same share of the parent's rows each time?  Statements
+ * that have nothing to do with the parent come between its executions in
+ * geometrically distributed numbers; of those that reach the threshold often,
+ * the squared coefficient of variation is 0.25 and more.
+ */
 static bool
 is_steady(const StewardRepeatRow *row)
 {
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
-	double		variance = repeat->ratio_sum2 / repeat->groups - mean * mean;
+	double		deviation2 = steward_repeat_deviation2(repeat);
+	double		rate = steward_repeat_trigger_rate(row);
 
-	return mean <= MAX_STEADY_RATIO &&
-		variance <= MAX_STEADY_DEVIATION2 * mean * mean &&
-		trigger_rate(row) >= MIN_STEADY_TRIGGER_RATE;
+	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
+		((deviation2 <= 0.1 && rate >= 0.4) ||
+		 (deviation2 <= 0.2 && rate >= 0.8));
+}
+
+/*
+ * Are there as many executions as rows in total, in groups that could be
+ * pieces of loops?
+ */
+static bool
+totals_agree(const StewardRepeatRow *row)
+{
+	const StewardRepeat *repeat = &row->repeat;
+	double		total = ratio(row->child.calls, row->parent.rows);
+
+	return repeat->groups >= MIN_TOTAL_GROUPS &&
+		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO &&
+		steward_repeat_deviation2(repeat) <= MAX_TOTAL_DEVIATION2 &&
+		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns;
 }
 
 static Evidence
 evidence_of(const StewardRepeatRow *row, int min_groups)
 {
 	const StewardRepeat *repeat = &row->repeat;
-	double		total = ratio(row->child.calls, row->parent.rows);
 
 	if (repeat->sum.parent == 0)
 		return EVIDENCE_NONE;
@@ -103,14 +140,11 @@ evidence_of(const StewardRepeatRow *row, int min_groups)
 		return EVIDENCE_NONE;
 	if (repeat->enclosed >= MIN_MATCHED * repeat->groups)
 		return EVIDENCE_GROUPS;
-	if (trigger_rate(row) < MIN_TRIGGER_RATE)
+	if (steward_repeat_trigger_rate(row) < MIN_TRIGGER_RATE)
 		return EVIDENCE_NONE;
 	if (repeat->matched >= MIN_MATCHED * repeat->groups || is_steady(row))
 		return EVIDENCE_GROUPS;
-	if (repeat->groups >= MIN_TOTAL_GROUPS &&
-		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO)
-		return EVIDENCE_TOTALS;
-	return EVIDENCE_NONE;
+	return totals_agree(row) ? EVIDENCE_TOTALS : EVIDENCE_NONE;
 }
 
 /* Share of different values among those looked at; 1 if none were. */
@@ -206,6 +240,7 @@ merge_row(StewardRepeatRow *into, const StewardRepeatRow *row)
 	a->sum.distinct += b->sum.distinct;
 	a->sum.rows += b->sum.rows;
 	a->sum.time_ns += b->sum.time_ns;
+	a->sum.pause_ns += b->sum.pause_ns;
 	a->sum.saved_ns += b->sum.saved_ns;
 	a->sum.first_seen = Min(a->sum.first_seen, b->sum.first_seen);
 	if (b->sum.last_seen > a->sum.last_seen)

@@ -28,6 +28,8 @@ typedef struct StewardRepeatCandidate
 	StewardRepeatRow row;
 } StewardRepeatCandidate;
 
+extern double steward_repeat_trigger_rate(const StewardRepeatRow *row);
+extern double steward_repeat_deviation2(const StewardRepeat *repeat);
 extern StewardRepeatCandidate *steward_repeat_candidates(StewardRepeatRow *rows,
 														 int nrows,
 														 int min_groups,

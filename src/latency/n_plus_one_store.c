@@ -339,6 +339,7 @@ sum_group(StewardRepeat *repeat, const StewardRepeatGroup *group, int sign)
 	sum->distinct += sign * (int32) group->distinct;
 	sum->rows += sign * (int64) group->rows;
 	sum->time_ns += sign * group->time_ns;
+	sum->pause_ns += sign * group->pause_ns;
 	sum->saved_ns += sign * group->saved_ns;
 	if (group->parent_rows > 0)
 	{

@@ -37,6 +37,31 @@ COMMENT ON FUNCTION @extschema@.reset_n_plus_one() IS
 'forgets what get_n_plus_one_queries() has found; superusers only, unless granted; needs pg_steward in shared_preload_libraries';
 REVOKE EXECUTE ON FUNCTION @extschema@.reset_n_plus_one() FROM PUBLIC;
 
+CREATE FUNCTION steward.n_plus_one_pairs(
+    OUT queryid bigint,
+    OUT parent_queryid bigint,
+    OUT groups bigint,
+    OUT matched bigint,
+    OUT enclosed bigint,
+    OUT coherent bigint,
+    OUT executions bigint,
+    OUT mean_ratio double precision,
+    OUT ratio_deviation2 double precision,
+    OUT trigger_rate double precision,
+    OUT calls bigint,
+    OUT parent_calls bigint,
+    OUT parent_rows bigint,
+    OUT sampled bigint,
+    OUT distinct_values bigint,
+    OUT pause_ms double precision,
+    OUT shortest_pause_ms double precision,
+    OUT flags integer)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL SAFE ROWS 100
+AS 'MODULE_PATHNAME', 'pg_steward_n_plus_one_pairs';
+COMMENT ON FUNCTION steward.n_plus_one_pairs() IS
+'internal: the evidence from which get_n_plus_one_queries() judges, a row for each pair of parent and child; anyone may call it, other roles'' query ids need pg_read_all_stats';
+
 CREATE FUNCTION steward.n_plus_one_info(
     OUT entries integer,
     OUT max_entries integer,

@@ -357,9 +357,9 @@ workload('dev', 'queue', {}, sub {
 	});
 });
 
-# ------------------------------------------------------------------- held out
+# --------------- held out at first; development since they have been looked at
 
-workload('heldout', 'activerecord', { b => 'n_plus_one' }, sub {
+workload('second', 'activerecord', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(2, sub {
 		my $c = $connect->(named => 1, application => 'rails');
@@ -378,7 +378,7 @@ workload('heldout', 'activerecord', { b => 'n_plus_one' }, sub {
 	});
 });
 
-workload('heldout', 'hibernate', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('second', 'hibernate', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(application => 'spring');
 	for (1 .. 20)
@@ -390,7 +390,7 @@ workload('heldout', 'hibernate', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 		my %seen;
 		foreach (@$rows)
 		{
-			my $key = 1 + $_->[1] % 14;
+			my $key = 1 + $_->[0] % 14;
 			$c->execute("select c1_0.id, c1_0.name from ${t}_c c1_0 where c1_0.id = \$1", $key) unless $seen{$key}++;
 			$c->execute("select b1_0.a_id, b1_0.id, b1_0.name from ${t}_b b1_0 where b1_0.a_id = \$1", $_->[0]);
 		}
@@ -400,7 +400,7 @@ workload('heldout', 'hibernate', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'threelevels', { a => 'n_plus_one', b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('second', 'threelevels', { a => 'n_plus_one', b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 6)
@@ -421,7 +421,7 @@ workload('heldout', 'threelevels', { a => 'n_plus_one', b => 'n_plus_one', c => 
 	$c->close;
 });
 
-workload('heldout', 'pooledxact', { b => 'n_plus_one' }, sub {
+workload('second', 'pooledxact', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(6, sub {
 		my $c = $connect->(pooled => 1);
@@ -437,7 +437,7 @@ workload('heldout', 'pooledxact', { b => 'n_plus_one' }, sub {
 	});
 });
 
-workload('heldout', 'pooledmix', { b => 'n_plus_one' }, sub {
+workload('second', 'pooledmix', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(8, sub {
 		my ($i) = @_;
@@ -460,7 +460,7 @@ workload('heldout', 'pooledmix', { b => 'n_plus_one' }, sub {
 	});
 });
 
-workload('heldout', 'threeparents', { b => 'n_plus_one' }, sub {
+workload('second', 'threeparents', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 30)
@@ -478,7 +478,7 @@ workload('heldout', 'threeparents', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'partial', { b => 'n_plus_one' }, sub {
+workload('second', 'partial', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 30)
@@ -493,7 +493,7 @@ workload('heldout', 'partial', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'adminpages', { c => 'n_plus_one' }, sub {
+workload('second', 'adminpages', { c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for my $page (0 .. 14)
@@ -505,7 +505,7 @@ workload('heldout', 'adminpages', { c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'deleteloop', { b => 'row_by_row_write' }, sub {
+workload('second', 'deleteloop', { b => 'row_by_row_write' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for my $page (1 .. 8)
@@ -517,7 +517,7 @@ workload('heldout', 'deleteloop', { b => 'row_by_row_write' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'noise', { b => 'n_plus_one' }, sub {
+workload('second', 'noise', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 12)
@@ -536,9 +536,9 @@ workload('heldout', 'noise', { b => 'n_plus_one' }, sub {
 		$c->query('COMMIT');
 	}
 	$c->close;
-});
+}, may => { duplicate_query => 1 });
 
-workload('heldout', 'smalllists', { b => 'n_plus_one' }, sub {
+workload('second', 'smalllists', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(named => 1);
 	for (1 .. 60)
@@ -550,7 +550,7 @@ workload('heldout', 'smalllists', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'onceanight', { c => 'n_plus_one' }, sub {
+workload('second', 'onceanight', { c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	my $rows = $c->execute("SELECT c_id FROM ${t}_a WHERE page < 20");
@@ -558,14 +558,14 @@ workload('heldout', 'onceanight', { c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'pgbenchmix', {}, sub {
+workload('second', 'pgbenchmix', {}, sub {
 	my ($connect, $t, $pgbench) = @_;
 	$pgbench->('-n', '-c', 4, '-T', 3, '-R', 800, '-M', 'prepared',
 		'-f', ["\\set i random(1, 1000)\nSELECT name FROM ${t}_c WHERE id = :i;\n", 85],
 		'-f', ["\\set i random(1, 90)\nSELECT id, name FROM ${t}_a WHERE page = :i;\n", 15]);
 });
 
-workload('heldout', 'sessions', {}, sub {
+workload('second', 'sessions', {}, sub {
 	my ($connect, $t) = @_;
 	clients(2, sub {
 		my $c = $connect->();
@@ -579,7 +579,7 @@ workload('heldout', 'sessions', {}, sub {
 	});
 }, may => { repeated_lookup => 1 });
 
-workload('heldout', 'keysetxact', {}, sub {
+workload('second', 'keysetxact', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 4)
@@ -597,7 +597,7 @@ workload('heldout', 'keysetxact', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'pipelined', { b => 'row_by_row_write' }, sub {
+workload('second', 'pipelined', { b => 'row_by_row_write' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 6)
@@ -608,7 +608,7 @@ workload('heldout', 'pipelined', { b => 'row_by_row_write' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'heartbeat', {}, sub {
+workload('second', 'heartbeat', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 120)
@@ -620,7 +620,7 @@ workload('heldout', 'heartbeat', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'dashboard', {}, sub {
+workload('second', 'dashboard', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 50)
@@ -632,7 +632,7 @@ workload('heldout', 'dashboard', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'chunks', {}, sub {
+workload('second', 'chunks', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 3)
@@ -647,7 +647,7 @@ workload('heldout', 'chunks', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'payload', { c => 'repeated_lookup' }, sub {
+workload('second', 'payload', { c => 'repeated_lookup' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 8)
@@ -663,7 +663,7 @@ workload('heldout', 'payload', { c => 'repeated_lookup' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'functionperrow', {}, sub {
+workload('second', 'functionperrow', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	$c->query("SET pg_steward.track = 'all'");
@@ -673,7 +673,7 @@ workload('heldout', 'functionperrow', {}, sub {
 	$c->close;
 }, may => { repeated_lookup => 1 });
 
-workload('heldout', 'bulkinsert', {}, sub {
+workload('second', 'bulkinsert', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for my $batch (1 .. 8)
@@ -684,7 +684,7 @@ workload('heldout', 'bulkinsert', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'fetchcursor', {}, sub {
+workload('second', 'fetchcursor', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 4)
@@ -697,7 +697,7 @@ workload('heldout', 'fetchcursor', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'chat', {}, sub {
+workload('second', 'chat', {}, sub {
 	my ($connect, $t) = @_;
 	clients(3, sub {
 		my ($i) = @_;
@@ -711,5 +711,388 @@ workload('heldout', 'chat', {}, sub {
 		$c->close;
 	});
 }, may => { row_by_row_write => 1 });
+
+# ------------------------------------------------------------------- held out
+
+workload('heldout', 'prisma', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	clients(3, sub {
+		my $c = $connect->(named => 1, application => 'node');
+		for (1 .. 12)
+		{
+			my $rows = $c->execute("SELECT id, c_id FROM ${t}_a WHERE 1=1 ORDER BY id ASC LIMIT \$1 OFFSET \$2", 10, 10 * between(0, 40));
+			$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1 LIMIT \$2 OFFSET \$3", $_->[0], 3, 0) foreach @$rows;
+			$c->execute("SELECT COUNT(*) FROM (SELECT id FROM ${t}_c WHERE id = \$1) AS s", $_->[1]) foreach @$rows;
+			sleep rand 0.02;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'laravel', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(application => 'php');
+	for (1 .. 15)
+	{
+		$c->query('BEGIN');
+		$c->execute("select * from ${t}_c where id = \$1 limit 1", between(1, 1000));
+		my $rows = $c->execute("select * from ${t}_a where page = \$1", between(1, 90));
+		splice @$rows, between(6, 19);
+		foreach (@$rows)
+		{
+			$c->execute("select name from ${t}_c where id = \$1", $_->[1]);
+			my $posts = $c->execute("select * from ${t}_b where a_id = \$1 limit 3", $_->[0]);
+		}
+		$c->query('COMMIT');
+		sleep rand 0.005;
+	}
+	$c->close;
+});
+
+workload('heldout', 'pooledtwo', { b => 'n_plus_one', a => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	clients(12, sub {
+		my $c = $connect->(pooled => 1);
+		for (1 .. 20)
+		{
+			if (rand() < 0.5)
+			{
+				my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1", between(1, 90));
+				$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", $_->[0]) foreach @$rows;
+			}
+			else
+			{
+				my $rows = $c->execute("SELECT id FROM ${t}_c WHERE id > \$1 ORDER BY id LIMIT 8", between(1, 900));
+				$c->execute("SELECT name FROM ${t}_a WHERE id = \$1", $_->[0]) foreach @$rows;
+			}
+			sleep rand 0.02;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'graphql', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 12)
+	{
+		my $as = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1 LIMIT \$2", between(1, 90), between(5, 15));
+		my %seen;
+		foreach my $a (@$as)
+		{
+			my $bs = $c->execute("SELECT id FROM ${t}_b WHERE a_id = \$1", $a->[0]);
+			foreach (@$bs)
+			{
+				my $key = 1 + ($_->[0] * 17) % 300;
+				$c->execute("SELECT count(*) FROM ${t}_c WHERE id = \$1", $key) unless $seen{$key}++;
+			}
+		}
+		sleep 0.06;
+	}
+	$c->close;
+});
+
+workload('heldout', 'report', { c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 2)
+	{
+		$c->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+		my $rows = $c->query("SELECT c_id, name FROM ${t}_a WHERE page BETWEEN $_ AND 15");
+		$c->query("SELECT name FROM ${t}_c WHERE id = $_->[0]") foreach @$rows;
+		$c->query('COMMIT');
+		sleep 0.1;
+	}
+	$c->close;
+});
+
+workload('heldout', 'slowchildren', { b => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 6)
+	{
+		my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1", between(1, 90));
+		foreach (@$rows)
+		{
+			$c->execute("SELECT name, pg_sleep(0.002) FROM ${t}_b WHERE a_id = \$1 LIMIT 1", $_->[0]);
+			sleep 0.004;
+		}
+	}
+	$c->close;
+});
+
+workload('heldout', 'arraycolumn', { b => 'repeated_lookup' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 10)
+	{
+		my $row = $c->execute("SELECT string_agg(id::text, ',') FROM ${t}_b WHERE a_id BETWEEN \$1 AND \$1 + 2", between(1, 1000));
+		$c->execute("SELECT name FROM ${t}_b WHERE id = \$1", $_) foreach split /,/, $row->[0][0];
+		sleep 0.07;
+	}
+	$c->close;
+}, may => { n_plus_one => 1 });
+
+workload('heldout', 'openinview', { b => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 12)
+	{
+		$c->query('BEGIN');
+		$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", between(1, 1000));
+		my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1", between(1, 90));
+		$c->query('COMMIT');
+		splice @$rows, between(8, 20);
+		$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", $_->[0]) foreach @$rows;
+		sleep rand 0.01;
+	}
+	$c->close;
+});
+
+workload('heldout', 'keepalive', { b => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 12)
+	{
+		my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1 ORDER BY name", between(1, 90));
+		foreach (@$rows)
+		{
+			$c->query('SELECT 1');
+			$c->query("SHOW search_path") if rand() < 0.3;
+			$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", $_->[0]);
+		}
+		sleep rand 0.01;
+	}
+	$c->close;
+});
+
+workload('heldout', 'poolednested', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	clients(5, sub {
+		my $c = $connect->(pooled => 1);
+		for (1 .. 8)
+		{
+			$c->query('BEGIN');
+			my $as = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1 LIMIT 6", between(1, 90));
+			foreach my $a (@$as)
+			{
+				my $bs = $c->execute("SELECT id FROM ${t}_b WHERE a_id BETWEEN \$1 AND \$1 + 1 LIMIT 7", $a->[0]);
+				$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", 1 + $_->[0] * 37 % 997) foreach @$bs;
+			}
+			$c->query('COMMIT');
+			sleep rand 0.02;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'textkeys', { c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(application => 'psycopg');
+	for (1 .. 12)
+	{
+		my $rows = $c->query("SELECT id, 'c' || c_id FROM ${t}_a WHERE page IN (" . between(1, 40) . ", " . between(41, 90) . ")");
+		$c->query("SELECT id FROM ${t}_c WHERE name = '$_->[1]'") foreach splice @$rows, 0, 25;
+	}
+	$c->close;
+});
+
+workload('heldout', 'twiceperrow', { c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(named => 1);
+	for (1 .. 20)
+	{
+		my $rows = $c->execute("SELECT id, c_id FROM ${t}_a WHERE page = \$1 LIMIT \$2", between(1, 90), between(6, 18));
+		foreach (@$rows)
+		{
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", $_->[1]);
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", 1 + $_->[0] % 1000);
+		}
+		sleep rand 0.004;
+	}
+	$c->close;
+});
+
+workload('heldout', 'untilfound', { b => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 25)
+	{
+		my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1", between(1, 90));
+		splice @$rows, between(4, 20);
+		$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", $_->[0]) foreach @$rows;
+		sleep 0.06;
+	}
+	$c->close;
+});
+
+workload('heldout', 'returning', { b => 'row_by_row_write' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 6)
+	{
+		$c->query('BEGIN');
+		my $rows = $c->execute("SELECT id FROM ${t}_b WHERE a_id BETWEEN \$1 AND \$1 + 3", between(1, 900));
+		$c->execute("UPDATE ${t}_b SET n = n + 1 WHERE id = \$1 RETURNING n", $_->[0]) foreach @$rows;
+		$c->query('COMMIT');
+	}
+	$c->close;
+});
+
+workload('heldout', 'upserts', { c => 'row_by_row_write' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(named => 1);
+	for (1 .. 5)
+	{
+		$c->execute("INSERT INTO ${t}_c VALUES (\$1, \$2) ON CONFLICT (id) DO UPDATE SET name = excluded.name", between(1, 2000), 'x') for 1 .. 35;
+		sleep 0.12;
+	}
+	$c->close;
+});
+
+workload('heldout', 'pooledtpcb', {}, sub {
+	my ($connect, $t, $pgbench) = @_;
+	my $c = $connect->(pooled => 1);
+	$c->close;
+	$pgbench->('-i', '-q');
+	$pgbench->('pooled', '-n', '-c', 8, '-T', 2);
+});
+
+workload('heldout', 'ratelimited', {}, sub {
+	my ($connect, $t, $pgbench) = @_;
+	$pgbench->('-i', '-q');
+	$pgbench->('-n', '-S', '-c', 3, '-T', 3, '-R', 300);
+}, may => { repeated_lookup => 1 });
+
+workload('heldout', 'cycle', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 40)
+	{
+		foreach my $page (1 .. 4)
+		{
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", $_ % 1000) for 1 .. 2;
+			$c->execute("SELECT id, name, $page AS p$page FROM ${t}_a WHERE page = \$1 ORDER BY " . ('id', 'name', 'c_id', 'n')[ $page - 1 ], between(1, 90));
+			$c->execute("SELECT count(*) FROM ${t}_b WHERE a_id = \$1", between(1, 1000)) if $page < 4;
+		}
+		sleep 0.001;
+	}
+	$c->close;
+});
+
+workload('heldout', 'pooledpermissions', {}, sub {
+	my ($connect, $t) = @_;
+	clients(12, sub {
+		my $c = $connect->(pooled => 1);
+		for (1 .. 50)
+		{
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", between(1, 1000));
+			$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", between(1, 1000));
+			$c->execute("SELECT name FROM ${t}_a WHERE id = \$1", between(1, 1000));
+			sleep rand 0.01;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'infinitescroll', {}, sub {
+	my ($connect, $t) = @_;
+	clients(4, sub {
+		my $c = $connect->(pooled => 1);
+		my $last = 0;
+		for (1 .. 15)
+		{
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", between(1, 1000));
+			my $rows = $c->execute("SELECT id, name FROM ${t}_a WHERE id > \$1 ORDER BY id LIMIT 20", $last);
+			$last = $rows->[-1][0];
+			sleep 0.05 + rand 0.05;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'export', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 3)
+	{
+		my ($last, $rows) = (0);
+		do
+		{
+			$rows = $c->execute("SELECT id, name FROM ${t}_a WHERE id > \$1 ORDER BY id LIMIT 200", $last);
+			if (@$rows)
+			{
+				$last = $rows->[-1][0];
+				$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = ANY (\$1::int[])", '{' . join(',', map { $_->[0] } @$rows) . '}');
+			}
+		} while (@$rows == 200);
+	}
+	$c->close;
+});
+
+workload('heldout', 'leaderboard', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 150)
+	{
+		$c->execute("SELECT id, name FROM ${t}_a ORDER BY n DESC, id LIMIT 10");
+		$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", 1);
+		sleep 0.01;
+	}
+	$c->close;
+});
+
+workload('heldout', 'unnest', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for my $batch (1 .. 8)
+	{
+		$c->execute("INSERT INTO ${t}_b SELECT u, 1, 'x' FROM unnest(\$1::int[]) u", '{' . join(',', map { $batch * 100000 + $_ } 1 .. 100) . '}');
+	}
+	$c->close;
+});
+
+workload('heldout', 'autocomplete', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 10)
+	{
+		my $typed = '';
+		for (1 .. between(5, 9))
+		{
+			$typed .= between(0, 9);
+			$c->execute("SELECT id, name FROM ${t}_a WHERE name LIKE \$1 LIMIT 10", "a%" . substr($typed, 0, 2) . '%');
+			sleep 0.02 + rand 0.02;
+		}
+		sleep 0.1;
+	}
+	$c->close;
+});
+
+workload('heldout', 'doblock', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	$c->query("SET pg_steward.track = 'all'");
+	for (1 .. 6)
+	{
+		$c->query("DO \$\$ DECLARE i int; n bigint; BEGIN
+			FOREACH i IN ARRAY (SELECT array_agg(id) FROM ${t}_a WHERE page = $_) LOOP
+				SELECT count(*) INTO n FROM ${t}_b WHERE a_id = i;
+				UPDATE ${t}_a SET n = 1 WHERE id = i;
+			END LOOP; END \$\$");
+	}
+	$c->close;
+}, may => { repeated_lookup => 1, row_by_row_write => 1 });
+
+workload('heldout', 'introspection', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 4)
+	{
+		my $tables = $c->query("SELECT oid, relname, '${t}_a' FROM pg_class WHERE relkind = 'r' ORDER BY oid LIMIT 30");
+		$c->query("SELECT attname, '${t}_a' FROM pg_attribute WHERE attrelid = $_->[0]") foreach @$tables;
+	}
+	$c->close;
+});
 
 1;
