@@ -72,6 +72,7 @@ end_burst(RepeatReason reason)
 	for (int i = 0; i < REPEAT_LISTS; i++)
 	{
 		session.lists[i].queryid = 0;
+		session.lists[i].rows = 0;
 		session.lists[i].epoch = ++session.epoch;
 	}
 	session.burst++;

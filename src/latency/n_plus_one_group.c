@@ -32,7 +32,10 @@
 #include "latency/n_plus_one_session.h"
 
 /* More executions a row than this are no matter of that list. */
-#define MAX_PER_ROW 4
+#define MAX_PER_ROW 10
+
+/* A list may yet be matched if it has so many rows per execution so far. */
+#define MAX_ROWS_TO_COME 4
 
 /* Without transaction or parent, more executions than this are no group. */
 #define MAX_LOOSE_GROUP 1000
@@ -287,7 +290,7 @@ parent_may_come(int index, uint32 over)
 
 		if (!(over & (1U << i)) && since <= rows &&
 			since >= steward_nplusone_threshold &&
-			rows <= (uint64) MAX_PER_ROW * since)
+			rows <= (uint64) MAX_ROWS_TO_COME * since)
 			return true;
 	}
 	return false;

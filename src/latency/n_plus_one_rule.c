@@ -7,7 +7,8 @@
  * the parent returns enough rows (trigger rate), and one of these holds:
  * - most groups have an execution for each row;
  * - they have about the same share of the rows each time, as with a client
- *	 that remembers what it has read, or asks only for some of the rows;
+ *	 that remembers what it has read, or asks only for some of the rows, or
+ *	 asks several times;
  * - most groups ran while the parent did;
  * - in total there are as many executions of the child as rows of the parent,
  *	 which also holds where a pooler tears groups apart.
@@ -37,6 +38,7 @@
 #define MIN_MATCHED 0.5
 #define MIN_STEADY_RATIO 0.1
 #define MAX_STEADY_RATIO 1.05
+#define MIN_LISTS_DEVIATION2 0.01	/* of rows of the parent */
 #define MIN_TOTAL_GROUPS 5
 #define MIN_TOTAL_RATIO 0.85
 #define MAX_TOTAL_RATIO 1.15
@@ -110,6 +112,29 @@ is_steady(const StewardRepeatRow *row)
 }
 
 /*
+ * Does each row cause several executions?  If the number of rows is always
+ * the same, so may be the size of groups of any kind; then several means two
+ * or three, each reading next to nothing.
+ */
+static bool
+is_multiple(const StewardRepeatRow *row)
+{
+	const StewardRepeat *repeat = &row->repeat;
+	double		mean = repeat->ratio_sum / repeat->groups;
+	double		deviation2 = steward_repeat_deviation2(repeat);
+	double		lists = repeat->parent_rows_sum / repeat->groups;
+	double		lists2 = repeat->parent_rows_sum2 / repeat->groups;
+
+	if (mean <= MAX_STEADY_RATIO || deviation2 > 0.1 ||
+		steward_repeat_trigger_rate(row) < 0.8)
+		return false;
+	if (lists2 / (lists * lists) - 1 >= MIN_LISTS_DEVIATION2)
+		return true;
+	return deviation2 < 0.001 && mean < 3.5 && fabs(mean - rint(mean)) < 0.01 &&
+		ratio(repeat->sum.rows, repeat->executions) <= 2;
+}
+
+/*
  * Are there as many executions as rows in total, in groups that could be
  * pieces of loops?
  */
@@ -142,7 +167,8 @@ evidence_of(const StewardRepeatRow *row, int min_groups)
 		return EVIDENCE_GROUPS;
 	if (steward_repeat_trigger_rate(row) < MIN_TRIGGER_RATE)
 		return EVIDENCE_NONE;
-	if (repeat->matched >= MIN_MATCHED * repeat->groups || is_steady(row))
+	if (repeat->matched >= MIN_MATCHED * repeat->groups ||
+		is_steady(row) || is_multiple(row))
 		return EVIDENCE_GROUPS;
 	return totals_agree(row) ? EVIDENCE_TOTALS : EVIDENCE_NONE;
 }
