@@ -28,8 +28,8 @@
  * session.  No clock is read, no memory allocated, no lock taken.  A counter
  * of the session, its version, changes when a list runs; only then a
  * statement looks at the lists.  Shared memory is written when a group
- * reaches the threshold, when it has doubled, when it has reached the number
- * of rows of a list, and when it ends.
+ * reaches the threshold, when it has grown fourfold, when it has reached the
+ * number of rows of a list, and when it ends.
  *
  * The time that one combined statement would save is taken to be the shortest
  * pause between the statements of a group, which is a round trip and the time
@@ -59,7 +59,7 @@ RepeatSession steward_repeat_session pg_attribute_aligned(PG_CACHE_LINE_SIZE);
 #define session steward_repeat_session
 
 /* End all groups that are published, and forget all lists. */
-static void
+static pg_noinline void
 end_burst(RepeatReason reason)
 {
 	while (session.open != 0)
@@ -90,7 +90,7 @@ end_session(int code, Datum arg)
  * Find a place for a statement that is not remembered, in place of the one in
  * its set with the longest time since its transaction.
  */
-static int
+static pg_noinline int
 remember_statement(int64 queryid, int first)
 {
 	RepeatStatement *statement;
@@ -114,6 +114,7 @@ remember_statement(int64 queryid, int first)
 	memset(context, 0, sizeof(RepeatContext));
 	for (int i = 0; i < REPEAT_LISTS; i++)
 		context->epoch[i] = session.lists[i].epoch - 1;
+	statement->next_look = 1;
 	statement->version = session.version - 1;
 	context->burst = session.burst;
 	session.queryids[index] = queryid;
@@ -155,7 +156,7 @@ restart_group(RepeatStatement *statement, RepeatContext *context)
  * The lists have changed since the statement looked at them.  End its group
  * if the parent ran again, and start to count for the new ones.
  */
-static void
+static pg_noinline void
 look_at_lists(int index)
 {
 	RepeatStatement *statement = &session.statements[index];
@@ -187,11 +188,12 @@ look_at_lists(int index)
 		context->list_rows[i] =
 			list->queryid == session.queryids[index] ? 0 : list->rows;
 	}
-	steward_repeat_next_look(index);
+	if (statement->calls > statement->group_base)
+		steward_repeat_next_look(index);
 }
 
 /* A statement inside a function: its caller is another one than before. */
-static void
+static pg_noinline void
 look_at_caller(int index)
 {
 	RepeatStatement *statement = &session.statements[index];
@@ -202,7 +204,7 @@ look_at_caller(int index)
 }
 
 /* The transaction of a statement's latest execution is over. */
-static void
+static pg_noinline void
 end_transaction(int index)
 {
 	RepeatStatement *statement = &session.statements[index];
@@ -225,10 +227,14 @@ end_transaction(int index)
 }
 
 /* Remember a statement that returned several rows. */
-static void
-remember_list(int64 queryid, uint64 rows, TimestampTz xact)
+static pg_noinline void
+remember_list(RepeatStatement *statement, int64 queryid, uint64 rows,
+			  TimestampTz xact)
 {
 	RepeatList *list = &session.lists[0];
+
+	if (rows >= steward_nplusone_threshold)
+		statement->list_calls++;
 
 	for (int i = 0; i < REPEAT_LISTS; i++)
 	{
@@ -249,7 +255,7 @@ remember_list(int64 queryid, uint64 rows, TimestampTz xact)
 }
 
 /* Publish a group, or look at the values of one of its first executions. */
-static void
+static pg_noinline void
 look_at_group(int index, const StewardExecution *execution)
 {
 	RepeatStatement *statement = &session.statements[index];
@@ -272,35 +278,39 @@ look_at_group(int index, const StewardExecution *execution)
 void
 steward_nplusone_record(const StewardExecution *execution)
 {
+	RepeatSession *state = &session;
 	RepeatStatement *statement;
-	int64		start_ns = execution->started * REPEAT_NS_PER_US;
-	int64		pause_ns = start_ns - session.last_end_ns;
-	TimestampTz xact = GetCurrentTransactionStartTimestamp();
+	TimestampTz xact;
+	int64		start_ns;
+	int64		pause_ns;
 	bool		nested = execution->nesting > 0;
 	int			index;
 
-	if (!steward_nplusone || !steward_repeat_store_attached())
+	if (!steward_nplusone)
 		return;
 
-	if (pause_ns - execution->waited_ns > steward_nplusone_gap * INT64CONST(1000000) &&
-		xact != session.last_xact && !nested)
+	xact = GetCurrentTransactionStartTimestamp();
+	start_ns = execution->started * REPEAT_NS_PER_US;
+	pause_ns = start_ns - state->last_end_ns;
+	if (pause_ns - execution->waited_ns > steward_nplusone_gap * REPEAT_NS_PER_MS &&
+		xact != state->last_xact && !nested)
 		end_burst(REPEAT_PAUSE);
-	if (unlikely(execution->started < session.last_started ||
-				 execution->nesting < session.last_nesting))
+	if (unlikely(execution->started < state->last_started ||
+				 execution->nesting < state->last_nesting))
 		steward_repeat_enclose(execution);
 
 	index = find_statement(execution->queryid);
-	statement = &session.statements[index];
+	statement = &state->statements[index];
 	if (unlikely(nested))
 	{
-		if (statement->version != session.client_version)
+		if (statement->version != state->client_version)
 			look_at_caller(index);
 	}
-	else if (statement->version != session.version)
+	else if (unlikely(statement->version != state->version))
 		look_at_lists(index);
 	if (statement->xact != xact)
 	{
-		if (statement->calls - statement->xact_base > 1)
+		if (unlikely(statement->calls - statement->xact_base > 1))
 			end_transaction(index);
 		statement->xact = xact;
 		statement->xact_base = statement->calls;
@@ -310,27 +320,23 @@ steward_nplusone_record(const StewardExecution *execution)
 	statement->rows += execution->rows;
 	statement->time_ns += execution->elapsed_ns + execution->waited_ns;
 	statement->pause_ns += pause_ns;
-	if (session.last_statement == index)
+	if (state->last_statement == index)
 		statement->consecutive++;
 	if (pause_ns < statement->min_pause_ns)
 		statement->min_pause_ns = Max(pause_ns, 0);
-	session.last_end_ns = start_ns + execution->elapsed_ns;
-	session.last_xact = xact;
-	session.last_started = execution->started;
-	session.last_nesting = execution->nesting;
-	session.last_statement = index;
+	state->last_end_ns = start_ns + execution->elapsed_ns;
+	state->last_xact = xact;
+	state->last_started = execution->started;
+	state->last_nesting = execution->nesting;
+	state->last_statement = index;
 
-	if (statement->calls == statement->next_look)
+	if (unlikely(statement->calls == statement->next_look))
 		look_at_group(index, execution);
-	if (nested)
+	if (unlikely(nested))
 		return;
-	session.client_version++;
+	state->client_version++;
 	if (execution->rows > 1 && execution->command == CMD_SELECT)
-	{
-		if (execution->rows >= steward_nplusone_threshold)
-			statement->list_calls++;
-		remember_list(execution->queryid, execution->rows, xact);
-	}
+		remember_list(statement, execution->queryid, execution->rows, xact);
 }
 
 /*

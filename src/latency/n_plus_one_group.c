@@ -15,8 +15,8 @@
  * is not reported again as a child of the outer list.
  *
  * A group that goes on is in the store already ("published"), with what was
- * known of it then.  Whenever more is known, that is taken back and the new
- * figures are added.
+ * known of it then.  When it has grown REPEAT_GROWTH-fold, matches a list or
+ * ends, that is taken back and the new figures are added.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -39,6 +39,9 @@
 
 /* Without transaction or parent, more executions than this are no group. */
 #define MAX_LOOSE_GROUP 1000
+
+/* A group is published again when it has grown by this factor. */
+#define REPEAT_GROWTH 4
 
 #define session steward_repeat_session
 
@@ -88,7 +91,7 @@ steward_repeat_next_look(int index)
 		return;
 	}
 	if (count >= next)
-		next = Max(count + 1, 2 * context->group.executions);
+		next = Max(count + 1, REPEAT_GROWTH * context->group.executions);
 	next += statement->group_base;
 	for (int i = 0; i < REPEAT_LISTS; i++)
 	{
@@ -101,22 +104,19 @@ steward_repeat_next_look(int index)
 	statement->next_look = next;
 }
 
-/* Hand what was counted of a statement since the last time to the store. */
+/* What was counted of a statement since the last time. */
 static void
-store_totals(int index, Oid role, TimestampTz now)
+take_totals(int index, StewardRepeatTotals *totals)
 {
 	RepeatStatement *statement = &session.statements[index];
 	RepeatContext *context = &session.contexts[index];
-	StewardRepeatTotals totals;
 
-	totals.calls = statement->calls - context->stored_calls;
-	totals.list_calls = statement->list_calls - context->stored_list_calls;
-	totals.rows = statement->rows - context->stored_rows;
+	totals->calls = statement->calls - context->stored_calls;
+	totals->list_calls = statement->list_calls - context->stored_list_calls;
+	totals->rows = statement->rows - context->stored_rows;
 	context->stored_calls = statement->calls;
 	context->stored_list_calls = statement->list_calls;
 	context->stored_rows = statement->rows;
-	steward_repeat_totals_add(session.queryids[index], MyDatabaseId, role,
-							  &totals, now);
 }
 
 /* The place of a statement, or -1. */
@@ -165,42 +165,49 @@ publish_group(int index, uint32 count, int64 parent, uint32 parent_rows,
 {
 	RepeatStatement *statement = &session.statements[index];
 	RepeatContext *context = &session.contexts[index];
-	StewardRepeatGroup *group = &context->group;
+	StewardRepeatGroup group = context->group;
+	StewardRepeatTotals child_totals;
+	StewardRepeatTotals parent_totals;
 	double		share = (double) count / (statement->calls - statement->group_base);
 	int			parent_place = parent != 0 ? place_of(parent) : -1;
 
-	if (context->published)
-		steward_repeat_remove(group);
-	else
+	if (!context->published)
 	{
-		group->role = GetUserId();
-		strlcpy(group->application, application_name ? application_name : "",
+		group.role = GetUserId();
+		strlcpy(group.application, application_name ? application_name : "",
 				NAMEDATALEN);
-		group->first_seen = context->started;
+		group.first_seen = context->started;
 	}
-	group->parent = parent;
-	group->child = session.queryids[index];
-	group->database = MyDatabaseId;
-	group->command = context->command;
-	group->flags = context->flags;
-	group->executions = count;
-	group->parent_rows = parent_rows;
-	group->enclosed = enclosed;
-	group->coherent = is_coherent(index, count, reason);
-	group->sampled = context->sampled;
-	group->distinct = steward_repeat_distinct(context);
-	group->rows = (statement->rows - context->rows_base) * share;
-	group->time_ns = (statement->time_ns - context->time_base) * share;
-	group->pause_ns = (statement->pause_ns - context->pause_base) * share;
-	group->saved_ns = 0;
+	group.parent = parent;
+	group.child = session.queryids[index];
+	group.database = MyDatabaseId;
+	group.command = context->command;
+	group.flags = context->flags;
+	group.executions = count;
+	group.parent_rows = parent_rows;
+	group.enclosed = enclosed;
+	group.coherent = is_coherent(index, count, reason);
+	if (context->published && group.executions == context->group.executions &&
+		group.parent == context->group.parent &&
+		group.coherent == context->group.coherent && !enclosed)
+		return;
+	group.sampled = context->sampled;
+	group.distinct = steward_repeat_distinct(context);
+	group.rows = (statement->rows - context->rows_base) * share;
+	group.time_ns = (statement->time_ns - context->time_base) * share;
+	group.pause_ns = (statement->pause_ns - context->pause_base) * share;
+	group.saved_ns = 0;
 	if (context->nesting == 0 && statement->min_pause_ns != PG_UINT32_MAX)
-		group->saved_ns = (int64) statement->min_pause_ns * (count - 1);
-	group->last_seen = session.last_end_ns / REPEAT_NS_PER_US;
+		group.saved_ns = (int64) statement->min_pause_ns * (count - 1);
+	group.last_seen = session.last_end_ns / REPEAT_NS_PER_US;
 
-	store_totals(index, group->role, group->last_seen);
+	take_totals(index, &child_totals);
 	if (parent_place >= 0)
-		store_totals(parent_place, group->role, group->last_seen);
-	steward_repeat_add(group);
+		take_totals(parent_place, &parent_totals);
+	steward_repeat_publish(&group, context->published ? &context->group : NULL,
+						   &child_totals,
+						   parent_place >= 0 ? &parent_totals : NULL);
+	context->group = group;
 	context->published = true;
 	session.open |= UINT64CONST(1) << index;
 }
@@ -302,7 +309,7 @@ is_worth_publishing(int index, int parent, uint32 count)
 {
 	RepeatContext *context = &session.contexts[index];
 
-	if (!context->published || count >= 2 * context->group.executions)
+	if (!context->published || count >= REPEAT_GROWTH * context->group.executions)
 		return true;
 	return parent >= 0 && count == context->list_rows[parent];
 }

@@ -27,6 +27,7 @@
 #define REPEAT_SAMPLED_GROUPS 8
 
 #define REPEAT_NS_PER_US INT64CONST(1000)
+#define REPEAT_NS_PER_MS INT64CONST(1000000)
 
 /*
  * A statement: what each execution of it writes.  One cache line.  All counts

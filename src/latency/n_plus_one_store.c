@@ -12,8 +12,8 @@
  * written longest ago makes room.  Nodes are found through a hash table with
  * chains of node numbers.
  *
- * Backends write when a group reaches the threshold, when it has doubled and
- * when it ends, never for a single statement.  Membership (heads, next, keys,
+ * Backends write when a group reaches the threshold, when it has grown much
+ * and when it ends, never for a single statement.  Membership (heads, next, keys,
  * the list of free nodes) is guarded by the one LWLock, shared to look,
  * exclusive to change; what a node has counted is guarded by its spinlock, so
  * that backends that report groups of known pairs do not wait for one
@@ -161,15 +161,6 @@ steward_repeat_store_init(void)
 	steward_shmem_register(&store_area);
 }
 
-/*
- * Is the memory there?
- */
-bool
-steward_repeat_store_attached(void)
-{
-	return store.shared != NULL;
-}
-
 static uint32 *
 chain_of(const RepeatKey *key)
 {
@@ -241,39 +232,26 @@ insert_node(const RepeatKey *key)
 }
 
 /*
- * Lock the node of a key, optionally made if there is none.  Returns NULL, with
- * nothing locked, if there is none.
+ * The node of a key, made if there is none.  The caller holds the lock shared;
+ * it is held exclusively afterwards if a node had to be made, which "exclusive"
+ * tells.
  */
 static RepeatNode *
-lock_node(const RepeatKey *key, bool make, TimestampTz now)
+provide_node(const RepeatKey *key, bool *exclusive, TimestampTz now)
 {
-	RepeatNode	   *node;
+	RepeatNode *node = find_node(key);
 
-	LWLockAcquire(store.lock, LW_SHARED);
-	node = find_node(key);
-	if (node == NULL && make)
+	if (node == NULL && !*exclusive)
 	{
 		LWLockRelease(store.lock);
 		LWLockAcquire(store.lock, LW_EXCLUSIVE);
+		*exclusive = true;
 		node = find_node(key);
-		if (node == NULL)
-			node = insert_node(key);
 	}
 	if (node == NULL)
-	{
-		LWLockRelease(store.lock);
-		return NULL;
-	}
+		node = insert_node(key);
 	store.seen[node - store.nodes] = now;
-	SpinLockAcquire(&node->mutex);
 	return node;
-}
-
-static void
-unlock_node(RepeatNode *node)
-{
-	SpinLockRelease(&node->mutex);
-	LWLockRelease(store.lock);
 }
 
 /* Bucket of a number of executions. */
@@ -366,17 +344,10 @@ key_of_group(const StewardRepeatGroup *group)
 	return key;
 }
 
-/*
- * Count a group.  A group that goes on is counted early and removed again
- * before it is counted with its new figures.
- */
-void
-steward_repeat_add(const StewardRepeatGroup *group)
+/* Count a group.  The caller holds the node's spinlock. */
+static void
+add_group(StewardRepeat *repeat, const StewardRepeatGroup *group)
 {
-	RepeatKey			key = key_of_group(group);
-	RepeatNode	   *node = lock_node(&key, true, group->last_seen);
-	StewardRepeat *repeat = &node->repeat;
-
 	sum_group(repeat, group, 1);
 	count_bucket(repeat, group->executions);
 	repeat->max_executions = Max(repeat->max_executions, group->executions);
@@ -391,48 +362,85 @@ steward_repeat_add(const StewardRepeatGroup *group)
 		repeat->sum.first_seen = group->first_seen;
 	repeat->sum.last_seen = Max(repeat->sum.last_seen, group->last_seen);
 	memcpy(repeat->sum.application, group->application, NAMEDATALEN);
-	unlock_node(node);
 }
 
 /*
- * Take back a group that was added with exactly these figures, unless its
- * node is gone.
+ * Take back a group that was added with these figures, unless they are gone,
+ * by a reset or because the node was used for something else.  The caller
+ * holds the node's spinlock.
  */
-void
-steward_repeat_remove(const StewardRepeatGroup *group)
+static void
+remove_group(StewardRepeat *repeat, const StewardRepeatGroup *group)
 {
-	RepeatKey			key = key_of_group(group);
-	RepeatNode	   *node = lock_node(&key, false, group->last_seen);
-	uint16	   *bucket;
+	uint16	   *bucket = &repeat->buckets[bucket_of(group->executions)];
 
-	if (node == NULL)
+	if (repeat->groups == 0 || *bucket == 0 ||
+		repeat->executions < group->executions)
 		return;
-	bucket = &node->repeat.buckets[bucket_of(group->executions)];
-	if (node->repeat.groups > 0 && *bucket > 0)
-	{
-		(*bucket)--;
-		sum_group(&node->repeat, group, -1);
-		node->repeat.executions -= group->executions;
-	}
-	unlock_node(node);
+	(*bucket)--;
+	sum_group(repeat, group, -1);
+	repeat->executions -= group->executions;
 }
 
-/*
- * Add to the totals of a statement in the current database; the role is part
- * of the key.
- */
-void
-steward_repeat_totals_add(int64 queryid, Oid database, Oid role,
-						  const StewardRepeatTotals *totals, TimestampTz now)
+/* Add to the totals of a statement.  Under the lock, like provide_node(). */
+static void
+add_totals(const StewardRepeatGroup *group, int64 queryid,
+		   const StewardRepeatTotals *totals, bool *exclusive)
 {
-	StewardRepeatGroup group = {.child = queryid,.database = database,.role = role};
-	RepeatKey			key = key_of_group(&group);
-	RepeatNode	   *node = lock_node(&key, true, now);
+	RepeatKey	key = key_of_group(group);
+	RepeatNode *node;
 
+	key.parent = 0;
+	key.child = queryid;
+	node = provide_node(&key, exclusive, group->last_seen);
+	SpinLockAcquire(&node->mutex);
 	node->totals.calls += totals->calls;
 	node->totals.list_calls += totals->list_calls;
 	node->totals.rows += totals->rows;
-	unlock_node(node);
+	SpinLockRelease(&node->mutex);
+}
+
+/*
+ * Count a group, in place of what it was counted as before ("previous", may
+ * be NULL), and what its statements have done since the last time; the parent's
+ * totals may be NULL.
+ */
+void
+steward_repeat_publish(const StewardRepeatGroup *group,
+					   const StewardRepeatGroup *previous,
+					   const StewardRepeatTotals *child,
+					   const StewardRepeatTotals *parent)
+{
+	RepeatKey	key = key_of_group(group);
+	RepeatNode *node;
+	bool		exclusive = false;
+
+	LWLockAcquire(store.lock, LW_SHARED);
+	if (previous != NULL && previous->parent != group->parent)
+	{
+		RepeatKey	old = key_of_group(previous);
+
+		node = find_node(&old);
+		if (node != NULL)
+		{
+			SpinLockAcquire(&node->mutex);
+			remove_group(&node->repeat, previous);
+			SpinLockRelease(&node->mutex);
+		}
+		previous = NULL;
+	}
+
+	node = provide_node(&key, &exclusive, group->last_seen);
+	SpinLockAcquire(&node->mutex);
+	if (previous != NULL)
+		remove_group(&node->repeat, previous);
+	add_group(&node->repeat, group);
+	SpinLockRelease(&node->mutex);
+
+	add_totals(group, group->child, child, &exclusive);
+	if (parent != NULL)
+		add_totals(group, group->parent, parent, &exclusive);
+	LWLockRelease(store.lock);
 }
 
 /*

@@ -84,12 +84,10 @@ typedef struct StewardRepeatInfo
 } StewardRepeatInfo;
 
 extern void steward_repeat_store_init(void);
-extern bool steward_repeat_store_attached(void);
-extern void steward_repeat_add(const StewardRepeatGroup *group);
-extern void steward_repeat_remove(const StewardRepeatGroup *group);
-extern void steward_repeat_totals_add(int64 queryid, Oid database, Oid role,
-									  const StewardRepeatTotals *totals,
-									  TimestampTz now);
+extern void steward_repeat_publish(const StewardRepeatGroup *group,
+								   const StewardRepeatGroup *previous,
+								   const StewardRepeatTotals *child,
+								   const StewardRepeatTotals *parent);
 extern uint32 steward_repeat_median(const StewardRepeat *repeat);
 
 typedef struct StewardRepeatRow
