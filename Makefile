@@ -51,6 +51,7 @@ REGRESS = \
 	members \
 	slow_queries \
 	latency \
+	n_plus_one \
 	sizes \
 	connections \
 	cache_and_indexes \

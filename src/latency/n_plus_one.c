@@ -226,6 +226,30 @@ end_transaction(int index)
 	}
 }
 
+/*
+ * A transaction starts: those of statements with a published group are over,
+ * unless it is the same.
+ */
+static pg_noinline void
+end_open_transactions(TimestampTz xact)
+{
+	uint64		open = session.open;
+
+	while (open != 0)
+	{
+		int			index = pg_rightmost_one_pos64(open);
+		RepeatStatement *statement = &session.statements[index];
+
+		open &= open - 1;
+		if (statement->xact != xact &&
+			statement->calls - statement->xact_base > 1)
+		{
+			end_transaction(index);
+			statement->xact_base = statement->calls;
+		}
+	}
+}
+
 /* Remember a statement that returned several rows. */
 static pg_noinline void
 remember_list(RepeatStatement *statement, int64 queryid, uint64 rows,
@@ -292,9 +316,14 @@ steward_nplusone_record(const StewardExecution *execution)
 	xact = GetCurrentTransactionStartTimestamp();
 	start_ns = execution->started * REPEAT_NS_PER_US;
 	pause_ns = start_ns - state->last_end_ns;
-	if (pause_ns - execution->waited_ns > steward_nplusone_gap * REPEAT_NS_PER_MS &&
-		xact != state->last_xact && !nested)
-		end_burst(REPEAT_PAUSE);
+	if (xact != state->last_xact && !nested)
+	{
+		if (unlikely(pause_ns - execution->waited_ns >
+					 steward_nplusone_gap * REPEAT_NS_PER_MS))
+			end_burst(REPEAT_PAUSE);
+		else if (unlikely(state->open != 0))
+			end_open_transactions(xact);
+	}
 	if (unlikely(execution->started < state->last_started ||
 				 execution->nesting < state->last_nesting))
 		steward_repeat_enclose(execution);
