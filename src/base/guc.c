@@ -105,6 +105,9 @@ define_latency_settings(void)
 static void
 define_nplusone_settings(void)
 {
+	GucContext	at_start = process_shared_preload_libraries_in_progress ?
+		PGC_POSTMASTER : PGC_SIGHUP;
+
 	DefineCustomBoolVariable("pg_steward.n_plus_one",
 							 "Looks for statements that clients repeat where one would do.",
 							 "Only superusers may change it.",
@@ -140,7 +143,7 @@ define_nplusone_settings(void)
 							&steward_nplusone_max,
 							1000,
 							10, 100000,
-							PGC_POSTMASTER,
+							at_start,
 							0,
 							NULL, NULL, NULL);
 }

@@ -72,7 +72,8 @@ sub pgbench
 		append_to_file($file, $_->[0]);
 		$_ = "$file\@$_->[1]";
 	}
-	IPC::Run::run([ 'pgbench', @server, '-U', $user, @arg, 'postgres' ], '>', \my $out, '2>', \my $err)
+	my ($out, $err);
+	IPC::Run::run([ 'pgbench', @server, '-U', $user, @arg, 'postgres' ], '>', \$out, '2>', \$err)
 	  or die "pgbench failed: $err";
 }
 
@@ -84,8 +85,8 @@ foreach my $workload (@StewardWorkloads::workloads)
 		my $t = "w_$workload->{name}";
 		$node->safe_psql('postgres',
 			StewardWorkloads::tables($workload->{name}) . 'SELECT reset_n_plus_one()');
-		my $pid_children = eval { $workload->{code}->(\&connect_to, $t, \&pgbench); 1 };
-		skip "$workload->{name}: $@", 1 unless $pid_children;
+		my $ran = eval { $workload->{code}->(\&connect_to, $t, \&pgbench); 1 };
+		skip "$workload->{name}: $@", 1 unless $ran;
 		select undef, undef, undef, 0.2;
 		my %found = map { split /=/ } split /\n/, $node->safe_psql('postgres', qq{
 			SELECT DISTINCT substring(query from '(?:${t}_|pgbench_)([a-z]+)') || '-' || kind || '=1'
