@@ -712,9 +712,9 @@ workload('second', 'chat', {}, sub {
 	});
 }, may => { row_by_row_write => 1 });
 
-# ------------------------------------------------------------------- held out
+# --------------- held out in a second round; development since
 
-workload('heldout', 'prisma', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('third', 'prisma', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(3, sub {
 		my $c = $connect->(named => 1, application => 'node');
@@ -729,7 +729,7 @@ workload('heldout', 'prisma', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	});
 });
 
-workload('heldout', 'laravel', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('third', 'laravel', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(application => 'php');
 	for (1 .. 15)
@@ -749,7 +749,7 @@ workload('heldout', 'laravel', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'pooledtwo', { b => 'n_plus_one', a => 'n_plus_one' }, sub {
+workload('third', 'pooledtwo', { b => 'n_plus_one', a => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(12, sub {
 		my $c = $connect->(pooled => 1);
@@ -771,7 +771,7 @@ workload('heldout', 'pooledtwo', { b => 'n_plus_one', a => 'n_plus_one' }, sub {
 	});
 });
 
-workload('heldout', 'graphql', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('third', 'graphql', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 12)
@@ -792,7 +792,7 @@ workload('heldout', 'graphql', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'report', { c => 'n_plus_one' }, sub {
+workload('third', 'report', { c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 2)
@@ -806,7 +806,7 @@ workload('heldout', 'report', { c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'slowchildren', { b => 'n_plus_one' }, sub {
+workload('third', 'slowchildren', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 6)
@@ -821,7 +821,7 @@ workload('heldout', 'slowchildren', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'arraycolumn', { b => 'repeated_lookup' }, sub {
+workload('third', 'arraycolumn', { b => 'repeated_lookup' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 10)
@@ -833,7 +833,7 @@ workload('heldout', 'arraycolumn', { b => 'repeated_lookup' }, sub {
 	$c->close;
 }, may => { n_plus_one => 1 });
 
-workload('heldout', 'openinview', { b => 'n_plus_one' }, sub {
+workload('third', 'openinview', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 12)
@@ -849,7 +849,7 @@ workload('heldout', 'openinview', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'keepalive', { b => 'n_plus_one' }, sub {
+workload('third', 'keepalive', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 12)
@@ -866,7 +866,7 @@ workload('heldout', 'keepalive', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'poolednested', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+workload('third', 'poolednested', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	clients(5, sub {
 		my $c = $connect->(pooled => 1);
@@ -886,7 +886,7 @@ workload('heldout', 'poolednested', { b => 'n_plus_one', c => 'n_plus_one' }, su
 	});
 });
 
-workload('heldout', 'textkeys', { c => 'n_plus_one' }, sub {
+workload('third', 'textkeys', { c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(application => 'psycopg');
 	for (1 .. 12)
@@ -897,7 +897,7 @@ workload('heldout', 'textkeys', { c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'twiceperrow', { c => 'n_plus_one' }, sub {
+workload('third', 'twiceperrow', { c => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(named => 1);
 	for (1 .. 20)
@@ -913,7 +913,7 @@ workload('heldout', 'twiceperrow', { c => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'untilfound', { b => 'n_plus_one' }, sub {
+workload('third', 'untilfound', { b => 'n_plus_one' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 25)
@@ -926,7 +926,7 @@ workload('heldout', 'untilfound', { b => 'n_plus_one' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'returning', { b => 'row_by_row_write' }, sub {
+workload('third', 'returning', { b => 'row_by_row_write' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 6)
@@ -939,7 +939,7 @@ workload('heldout', 'returning', { b => 'row_by_row_write' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'upserts', { c => 'row_by_row_write' }, sub {
+workload('third', 'upserts', { c => 'row_by_row_write' }, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(named => 1);
 	for (1 .. 5)
@@ -950,7 +950,7 @@ workload('heldout', 'upserts', { c => 'row_by_row_write' }, sub {
 	$c->close;
 });
 
-workload('heldout', 'pooledtpcb', {}, sub {
+workload('third', 'pooledtpcb', {}, sub {
 	my ($connect, $t, $pgbench) = @_;
 	my $c = $connect->(pooled => 1);
 	$c->close;
@@ -958,13 +958,13 @@ workload('heldout', 'pooledtpcb', {}, sub {
 	$pgbench->('pooled', '-n', '-c', 8, '-T', 2);
 });
 
-workload('heldout', 'ratelimited', {}, sub {
+workload('third', 'ratelimited', {}, sub {
 	my ($connect, $t, $pgbench) = @_;
 	$pgbench->('-i', '-q');
 	$pgbench->('-n', '-S', '-c', 3, '-T', 3, '-R', 300);
 }, may => { repeated_lookup => 1 });
 
-workload('heldout', 'cycle', {}, sub {
+workload('third', 'cycle', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 40)
@@ -980,7 +980,7 @@ workload('heldout', 'cycle', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'pooledpermissions', {}, sub {
+workload('third', 'pooledpermissions', {}, sub {
 	my ($connect, $t) = @_;
 	clients(12, sub {
 		my $c = $connect->(pooled => 1);
@@ -995,7 +995,7 @@ workload('heldout', 'pooledpermissions', {}, sub {
 	});
 });
 
-workload('heldout', 'infinitescroll', {}, sub {
+workload('third', 'infinitescroll', {}, sub {
 	my ($connect, $t) = @_;
 	clients(4, sub {
 		my $c = $connect->(pooled => 1);
@@ -1011,7 +1011,7 @@ workload('heldout', 'infinitescroll', {}, sub {
 	});
 });
 
-workload('heldout', 'export', {}, sub {
+workload('third', 'export', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 3)
@@ -1030,7 +1030,7 @@ workload('heldout', 'export', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'leaderboard', {}, sub {
+workload('third', 'leaderboard', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 150)
@@ -1042,7 +1042,7 @@ workload('heldout', 'leaderboard', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'unnest', {}, sub {
+workload('third', 'unnest', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for my $batch (1 .. 8)
@@ -1052,7 +1052,7 @@ workload('heldout', 'unnest', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'autocomplete', {}, sub {
+workload('third', 'autocomplete', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 10)
@@ -1069,7 +1069,7 @@ workload('heldout', 'autocomplete', {}, sub {
 	$c->close;
 });
 
-workload('heldout', 'doblock', {}, sub {
+workload('third', 'doblock', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	$c->query("SET pg_steward.track = 'all'");
@@ -1084,7 +1084,7 @@ workload('heldout', 'doblock', {}, sub {
 	$c->close;
 }, may => { repeated_lookup => 1, row_by_row_write => 1 });
 
-workload('heldout', 'introspection', {}, sub {
+workload('third', 'introspection', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->();
 	for (1 .. 4)
@@ -1094,5 +1094,190 @@ workload('heldout', 'introspection', {}, sub {
 	}
 	$c->close;
 });
+
+# ------------------------------------------------------------------- held out
+
+workload('heldout', 'feed', { c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	clients(3, sub {
+		my $c = $connect->(named => 1);
+		for (1 .. 20)
+		{
+			$c->execute("SELECT n FROM ${t}_b WHERE id = \$1", between(1, 1000));
+			my $rows = $c->execute("SELECT a.id, a.c_id, b.name FROM ${t}_a a JOIN ${t}_b b ON b.a_id = a.id WHERE a.page = \$1 ORDER BY b.id LIMIT 16", between(1, 90));
+			my %cache;
+			$cache{ $_->[1] } //= $c->execute("SELECT name FROM ${t}_c WHERE id = \$1", $_->[1]) foreach @$rows;
+			sleep rand 0.008;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'mailer', { c => 'n_plus_one', a => 'row_by_row_write' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(application => 'worker');
+	for (1 .. 3)
+	{
+		my $rows = $c->query("SELECT id, c_id FROM ${t}_a WHERE n = 0 ORDER BY id LIMIT 40");
+		foreach (@$rows)
+		{
+			$c->query("SELECT name FROM ${t}_c WHERE id = $_->[1]");
+			$c->query("UPDATE ${t}_a SET n = 1 WHERE id = $_->[0]");
+		}
+		sleep 0.2;
+	}
+	$c->close;
+});
+
+workload('heldout', 'pooledlong', { b => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	clients(4, sub {
+		my $c = $connect->(pooled => 1);
+		for (1 .. 15)
+		{
+			my $rows = $c->execute("SELECT id FROM ${t}_a WHERE page BETWEEN \$1 AND \$1 + 1", between(1, 90));
+			$c->query("SELECT name FROM ${t}_b WHERE a_id = $_->[0] ORDER BY id LIMIT 1") foreach @$rows;
+			sleep rand 0.05;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'tree', { a => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 15)
+	{
+		my $rows = $c->execute("SELECT DISTINCT a_id FROM ${t}_b WHERE id BETWEEN \$1 AND \$1 + \$2", between(1, 900), between(6, 15));
+		$c->execute("SELECT c_id, name FROM ${t}_a WHERE id = \$1", $_->[0]) foreach @$rows;
+		$c->execute("SELECT count(*) FROM ${t}_c");
+		sleep rand 0.01;
+	}
+	$c->close;
+});
+
+workload('heldout', 'serializers', { b => 'n_plus_one', c => 'n_plus_one' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->(named => 1);
+	for (1 .. 10)
+	{
+		$c->query('BEGIN');
+		my $rows = $c->execute("SELECT id, c_id FROM ${t}_a WHERE page = \$1 ORDER BY id DESC", between(1, 90));
+		$c->execute("SELECT EXISTS (SELECT 1 FROM ${t}_b WHERE a_id = \$1)", $_->[0]) foreach @$rows;
+		foreach (@$rows)
+		{
+			$c->query('SAVEPOINT x');
+			$c->execute("SELECT id, name FROM ${t}_c WHERE id BETWEEN \$1 AND \$1 + 2", $_->[1]);
+			$c->query('RELEASE SAVEPOINT x');
+		}
+		$c->query('COMMIT');
+	}
+	$c->close;
+});
+
+workload('heldout', 'csvimport', { a => 'repeated_lookup', b => 'row_by_row_write' }, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for my $file (1 .. 4)
+	{
+		$c->query('BEGIN');
+		for (1 .. 30)
+		{
+			$c->query("SELECT id FROM ${t}_a WHERE id = " . between(1, 2000));
+			$c->query("INSERT INTO ${t}_b VALUES (" . ($file * 100000 + $_) . ", 1, 'row')");
+		}
+		$c->query('COMMIT');
+		sleep 0.1;
+	}
+	$c->close;
+});
+
+workload('heldout', 'shoppingcart', {}, sub {
+	my ($connect, $t) = @_;
+	clients(3, sub {
+		my ($i) = @_;
+		my $c = $connect->();
+		for (1 .. 40)
+		{
+			$c->query('BEGIN');
+			$c->execute("SELECT name FROM ${t}_c WHERE id = \$1", between(1, 1000));
+			$c->execute("SELECT id, name FROM ${t}_a WHERE page = \$1", between(1, 90)) if $_ % 3 == 0;
+			$c->execute("UPDATE ${t}_c SET n = n + 1 WHERE id = \$1", $i);
+			$c->execute("SELECT id, name FROM ${t}_b WHERE a_id = \$1", between(1, 1000));
+			$c->query('COMMIT');
+			sleep rand 0.01;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'searchpages', {}, sub {
+	my ($connect, $t) = @_;
+	clients(6, sub {
+		my $c = $connect->(pooled => 1);
+		for (1 .. 40)
+		{
+			my $rows = $c->execute("SELECT id, name FROM ${t}_a WHERE page = \$1 ORDER BY name LIMIT 10", between(1, 90));
+			for (1 .. between(0, 2))
+			{
+				$c->execute("SELECT name FROM ${t}_b WHERE id = \$1", between(1, 1000));
+			}
+			sleep rand 0.01;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'timeseries', {}, sub {
+	my ($connect, $t, $pgbench) = @_;
+	$pgbench->('-n', '-c', 3, '-T', 2, '-M', 'extended',
+		'-f', ["\\set i random(1, 900)\nINSERT INTO ${t}_b VALUES (100000 + (random() * 1e9)::int, :i, 'p') ON CONFLICT DO NOTHING;\n", 8],
+		'-f', ["\\set i random(1, 90)\nSELECT id, name FROM ${t}_a WHERE page = :i;\nSELECT count(*) FROM ${t}_c WHERE id < :i;\n", 2]);
+}, may => { row_by_row_write => 1 });
+
+workload('heldout', 'batchedwalk', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	for (1 .. 4)
+	{
+		my $roots = $c->execute("SELECT id FROM ${t}_a WHERE page = \$1", between(1, 60));
+		my @level = map { $_->[0] } @$roots;
+		for (1 .. 8)
+		{
+			my $next = $c->execute("SELECT id % 2000 + 1 FROM ${t}_b WHERE a_id = ANY (\$1::int[]) LIMIT 50", '{' . join(',', @level) . '}');
+			@level = map { $_->[0] } @$next;
+		}
+		sleep 0.02;
+	}
+	$c->close;
+});
+
+workload('heldout', 'refreshers', {}, sub {
+	my ($connect, $t) = @_;
+	clients(2, sub {
+		my $c = $connect->();
+		for (1 .. 60)
+		{
+			$c->execute("SELECT id, name FROM ${t}_c WHERE n = 0 ORDER BY id LIMIT 8");
+			$c->execute("SELECT count(*) FROM ${t}_b") for 1 .. 2;
+			sleep 0.025;
+		}
+		$c->close;
+	});
+});
+
+workload('heldout', 'plpgsqlwrites', {}, sub {
+	my ($connect, $t) = @_;
+	my $c = $connect->();
+	$c->query("SET pg_steward.track = 'all'");
+	$c->query("CREATE FUNCTION ${t}_f(p int) RETURNS void LANGUAGE plpgsql AS \$\$
+		DECLARE r record; BEGIN
+			FOR r IN SELECT id, c_id FROM ${t}_a WHERE page = p LOOP
+				PERFORM name FROM ${t}_c WHERE id = r.c_id;
+				INSERT INTO ${t}_b VALUES (200000 + r.id, r.id, 'f');
+			END LOOP; END\$\$");
+	$c->query("SELECT ${t}_f($_)") foreach 1 .. 10;
+	$c->close;
+}, may => { repeated_lookup => 1, row_by_row_write => 1 });
 
 1;
