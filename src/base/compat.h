@@ -49,6 +49,11 @@
 #define STEWARD_PROC_NUMBER (MyProc->pgprocno)
 #endif
 
+/* Macros for values of variable length: a header of their own since 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Type of PlannedStmt.queryId, and the header of query jumbling. */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"

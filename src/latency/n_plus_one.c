@@ -348,11 +348,11 @@ steward_nplusone_record(const StewardExecution *execution)
 	statement->calls++;
 	statement->rows += execution->rows;
 	statement->time_ns += execution->elapsed_ns + execution->waited_ns;
-	statement->pause_ns += pause_ns;
 	if (state->last_statement == index)
 		statement->consecutive++;
 	if (pause_ns < statement->min_pause_ns)
 		statement->min_pause_ns = Max(pause_ns, 0);
+	statement->pause_ns += Min(pause_ns, REPEAT_MAX_PAUSE * (int64) statement->min_pause_ns);
 	state->last_end_ns = start_ns + execution->elapsed_ns;
 	state->last_xact = xact;
 	state->last_started = execution->started;

@@ -40,6 +40,9 @@
 /* Without transaction or parent, more executions than this are no group. */
 #define MAX_LOOSE_GROUP 1000
 
+/* Statements of a loop have pauses of about the shortest one. */
+#define MAX_LOOP_PAUSE 6.0
+
 /* A group is published again when it has grown by this factor. */
 #define REPEAT_GROWTH 4
 
@@ -152,6 +155,7 @@ is_coherent(int index, uint32 count, RepeatReason reason)
 	return (reason == REPEAT_PAUSE || reason == REPEAT_EXIT) &&
 		count <= MAX_LOOSE_GROUP &&
 		consecutive >= (count - 1) - (count - 1) / 8 &&
+		pause_ns <= MAX_LOOP_PAUSE * count * statement->min_pause_ns &&
 		pause_ns / count <= steward_nplusone_gap * INT64CONST(1000000) / 10;
 }
 

@@ -25,13 +25,13 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "base/query.h"
 #include "base/rows.h"
 #include "base/shmem.h"
 #include "latency/n_plus_one_rule.h"
 
-#define NS_PER_MS 1000000.0
 #define HIDDEN_TEXT "<insufficient privilege>"
 
 PG_FUNCTION_INFO_V1(pg_steward_n_plus_one_queries);

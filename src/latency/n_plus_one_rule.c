@@ -40,10 +40,10 @@
 #define MAX_STEADY_RATIO 1.05
 #define MIN_LISTS_DEVIATION2 0.01	/* of rows of the parent */
 #define MIN_TOTAL_GROUPS 5
-#define MIN_TOTAL_RATIO 0.85
-#define MAX_TOTAL_RATIO 1.15
-#define MAX_TOTAL_DEVIATION2 0.5
-#define MAX_TOTAL_PAUSE 8.0		/* mean pause / shortest pause of a group */
+#define MIN_TOTAL_RATIO 0.9
+#define MAX_TOTAL_RATIO 1.1
+#define MAX_TOTAL_DEVIATION2 0.7
+#define MAX_TOTAL_PAUSE 4.0		/* mean pause / shortest pause of a group */
 #define MIN_COHERENT 0.5
 #define MAX_ROWS_PER_EXECUTION 5.0
 #define MIN_DISTINCT 0.8

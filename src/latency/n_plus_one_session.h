@@ -26,6 +26,12 @@
 #define REPEAT_SAMPLES		8
 #define REPEAT_SAMPLED_GROUPS 8
 
+/*
+ * A pause counts for at most so many times the shortest one of the group: what
+ * is typical shall not be hidden by a few long ones.
+ */
+#define REPEAT_MAX_PAUSE 8
+
 #define REPEAT_NS_PER_US INT64CONST(1000)
 #define REPEAT_NS_PER_MS INT64CONST(1000000)
 
@@ -45,7 +51,7 @@ typedef struct RepeatStatement
 	uint32		min_pause_ns;	/* shortest pause before one, in the group */
 	uint64		rows;
 	int64		time_ns;
-	int64		pause_ns;		/* pauses before all calls */
+	int64		pause_ns;		/* pauses before all calls, limited */
 	TimestampTz xact;			/* start of the latest call's transaction */
 } RepeatStatement;
 

@@ -298,9 +298,10 @@ static bool
 group_matches(const StewardRepeatGroup *group)
 {
 	int64		difference = (int64) group->executions - group->parent_rows;
+	int64		tolerance = group->parent_rows / 16;
 
 	return group->parent_rows > 0 &&
-		Abs(difference) <= group->parent_rows / 16;
+		difference <= tolerance && -difference <= tolerance;
 }
 
 /* Add what sums up, or take it away again. */

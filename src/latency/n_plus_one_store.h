@@ -39,7 +39,7 @@ typedef struct StewardRepeatGroup
 	uint32		distinct;		/* estimate of different values in them */
 	uint64		rows;			/* of all executions */
 	int64		time_ns;		/* latency of all executions */
-	int64		pause_ns;		/* between the executions */
+	int64		pause_ns;		/* between the executions, limited */
 	int64		saved_ns;		/* see n_plus_one.c */
 	TimestampTz first_seen;
 	TimestampTz last_seen;

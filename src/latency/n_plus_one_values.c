@@ -26,6 +26,7 @@
 #include "port/pg_bitutils.h"
 #include "utils/lsyscache.h"
 
+#include "base/compat.h"
 #include "latency/n_plus_one_session.h"
 
 /* Bytes of a value, or of a text, that are looked at. */
