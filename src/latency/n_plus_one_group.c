@@ -60,7 +60,7 @@ steward_repeat_begin(int index, const StewardExecution *execution)
 	if (context->sampled > 0)
 		context->sampled_groups++;
 	context->sampled = 0;
-	context->bitmap = 0;
+	context->distinct = 0;
 	context->nesting = execution->nesting;
 	context->command = execution->command;
 	context->published = false;
@@ -196,7 +196,7 @@ publish_group(int index, uint32 count, int64 parent, uint32 parent_rows,
 		group.coherent == context->group.coherent && !enclosed)
 		return;
 	group.sampled = context->sampled;
-	group.distinct = steward_repeat_distinct(context);
+	group.distinct = context->distinct;
 	group.rows = (statement->rows - context->rows_base) * share;
 	group.time_ns = (statement->time_ns - context->time_base) * share;
 	group.pause_ns = (statement->pause_ns - context->pause_base) * share;

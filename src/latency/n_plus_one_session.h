@@ -71,7 +71,8 @@ typedef struct RepeatContext
 	bool		flags_known;
 	uint8		sampled_groups;
 	uint8		sampled;		/* in this group */
-	uint64		bitmap;			/* of hashes of values in this group */
+	uint8		distinct;		/* of them, with different values */
+	uint32		hashes[REPEAT_SAMPLES]; /* of those values */
 	int			flags;			/* STEWARD_REPEAT_... */
 	int			nesting;
 	CmdType		command;
@@ -141,6 +142,5 @@ extern void steward_repeat_enclose(const StewardExecution *parent);
 /* n_plus_one_values.c */
 extern void steward_repeat_sample(RepeatContext *context,
 								  const StewardExecution *execution);
-extern uint32 steward_repeat_distinct(const RepeatContext *context);
 
 #endif							/* STEWARD_N_PLUS_ONE_SESSION_H */

@@ -53,6 +53,7 @@ typedef struct RepeatNode
 {
 	RepeatKey			key;			/* by the LWLock */
 	uint32		next;			/* in chain or free list, + 1; by the LWLock */
+	uint64		incarnation;	/* never used before; by the LWLock */
 	slock_t		mutex;			/* guards the rest */
 	StewardRepeatTotals totals; /* of the child */
 	StewardRepeat repeat;
@@ -67,6 +68,7 @@ typedef struct RepeatShared
 	/* Guarded by the LWLock. */
 	uint32		used;
 	uint32		free_nodes;		/* list, + 1 */
+	uint64		incarnations;	/* nodes ever made */
 	uint64		evictions;
 	TimestampTz reset_at;
 } RepeatShared;
@@ -224,6 +226,7 @@ insert_node(const RepeatKey *key)
 	store.shared->used++;
 
 	node->key = *key;
+	node->incarnation = ++store.shared->incarnations;
 	memset(&node->totals, 0, sizeof(node->totals));
 	memset(&node->repeat, 0, sizeof(node->repeat));
 	node->next = *link;
@@ -367,20 +370,19 @@ add_group(StewardRepeat *repeat, const StewardRepeatGroup *group)
 
 /*
  * Take back a group that was added with these figures, unless they are gone,
- * by a reset or because the node was used for something else.  The caller
- * holds the node's spinlock.
+ * by a reset or an eviction.  The caller holds the node's spinlock.
  */
 static void
-remove_group(StewardRepeat *repeat, const StewardRepeatGroup *group)
+remove_group(RepeatNode *node, const StewardRepeatGroup *group)
 {
-	uint16	   *bucket = &repeat->buckets[bucket_of(group->executions)];
+	uint16	   *bucket = &node->repeat.buckets[bucket_of(group->executions)];
 
-	if (repeat->groups == 0 || *bucket == 0 ||
-		repeat->executions < group->executions)
+	if (node->incarnation != group->node)
 		return;
-	(*bucket)--;
-	sum_group(repeat, group, -1);
-	repeat->executions -= group->executions;
+	if (*bucket > 0)
+		(*bucket)--;
+	sum_group(&node->repeat, group, -1);
+	node->repeat.executions -= group->executions;
 }
 
 /* Add to the totals of a statement.  Under the lock, like provide_node(). */
@@ -407,7 +409,7 @@ add_totals(const StewardRepeatGroup *group, int64 queryid,
  * totals may be NULL.
  */
 void
-steward_repeat_publish(const StewardRepeatGroup *group,
+steward_repeat_publish(StewardRepeatGroup *group,
 					   const StewardRepeatGroup *previous,
 					   const StewardRepeatTotals *child,
 					   const StewardRepeatTotals *parent)
@@ -425,7 +427,7 @@ steward_repeat_publish(const StewardRepeatGroup *group,
 		if (node != NULL)
 		{
 			SpinLockAcquire(&node->mutex);
-			remove_group(&node->repeat, previous);
+			remove_group(node, previous);
 			SpinLockRelease(&node->mutex);
 		}
 		previous = NULL;
@@ -434,8 +436,9 @@ steward_repeat_publish(const StewardRepeatGroup *group,
 	node = provide_node(&key, &exclusive, group->last_seen);
 	SpinLockAcquire(&node->mutex);
 	if (previous != NULL)
-		remove_group(&node->repeat, previous);
+		remove_group(node, previous);
 	add_group(&node->repeat, group);
+	group->node = node->incarnation;
 	SpinLockRelease(&node->mutex);
 
 	add_totals(group, group->child, child, &exclusive);
@@ -445,8 +448,8 @@ steward_repeat_publish(const StewardRepeatGroup *group,
 }
 
 /*
- * Median of executions per group; exact up to 16, then rounded down by less
- * than an eighth.
+ * Median of executions per group; exact up to 16, then too high by less than
+ * an eighth, and never more than the maximum.
  */
 uint32
 steward_repeat_median(const StewardRepeat *repeat)
@@ -460,7 +463,7 @@ steward_repeat_median(const StewardRepeat *repeat)
 	{
 		before += repeat->buckets[i];
 		if (before > 0 && before * 2 >= total)
-			return Min(bucket_start(i), repeat->max_executions);
+			return Min(bucket_start(i + 1) - 1, repeat->max_executions);
 	}
 	return 0;
 }

@@ -36,7 +36,7 @@ typedef struct StewardRepeatGroup
 	bool		enclosed;		/* the parent was still running */
 	bool		coherent;		/* one piece of work, also without a parent */
 	uint32		sampled;		/* executions whose values were looked at */
-	uint32		distinct;		/* estimate of different values in them */
+	uint32		distinct;		/* of them, with different values */
 	uint64		rows;			/* of all executions */
 	int64		time_ns;		/* latency of all executions */
 	int64		pause_ns;		/* between the executions, limited */
@@ -44,6 +44,7 @@ typedef struct StewardRepeatGroup
 	TimestampTz first_seen;
 	TimestampTz last_seen;
 	char		application[NAMEDATALEN];
+	uint64		node;			/* where it was counted; set by the store */
 } StewardRepeatGroup;
 
 /* Buckets of executions per group: exact to 16, then 8 an octave. */
@@ -84,7 +85,7 @@ typedef struct StewardRepeatInfo
 } StewardRepeatInfo;
 
 extern void steward_repeat_store_init(void);
-extern void steward_repeat_publish(const StewardRepeatGroup *group,
+extern void steward_repeat_publish(StewardRepeatGroup *group,
 								   const StewardRepeatGroup *previous,
 								   const StewardRepeatTotals *child,
 								   const StewardRepeatTotals *parent);

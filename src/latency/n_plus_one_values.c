@@ -3,9 +3,8 @@
  * n_plus_one_values.c
  *	  Whether a statement that repeats asks for something else each time.
  *
- * The values of the first few executions of a group are hashed into a bitmap
- * of 64 bits, from whose number of set bits the number of different values is
- * estimated.  Values are the parameters; where a statement has none, they are
+ * The values of the first few executions of a group are hashed, and different
+ * hashes are counted.  Values are the parameters; where a statement has none, they are
  * in its text, which is hashed instead.  Nothing is kept of the values.
  *
  * Parameters that would have to be computed, those of PL/pgSQL, are not
@@ -17,13 +16,10 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "nodes/params.h"
-#include "port/pg_bitutils.h"
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
@@ -105,31 +101,36 @@ flags_of_plan(const PlannedStmt *plan)
 	return flags;
 }
 
+/* Count the hash of an execution's values, if it is a new one. */
+static void
+count_hash(RepeatContext *context, uint64 hash)
+{
+	int			i = 0;
+
+	while (i < context->distinct && context->hashes[i] != (uint32) hash)
+		i++;
+	if (i == context->distinct)
+		context->hashes[context->distinct++] = (uint32) hash;
+	context->sampled++;
+}
+
 /*
  * Look at the values of an execution, and at its plan if that is not known.
+ * At most REPEAT_SAMPLES executions of a group.
  */
 void
 steward_repeat_sample(RepeatContext *context,
 					  const StewardExecution *execution)
 {
 	const ParamListInfo params = execution->query->params;
-	uint64		hash;
 
 	if (params != NULL && params->numParams > 0)
 	{
 		if (params->paramFetch == NULL)
-		{
-			hash = hash_params(context, params);
-			context->bitmap |= UINT64CONST(1) << (hash & 63);
-			context->sampled++;
-		}
+			count_hash(context, hash_params(context, params));
 	}
 	else if (execution->query->sourceText != NULL)
-	{
-		hash = hash_text(execution->query);
-		context->bitmap |= UINT64CONST(1) << (hash & 63);
-		context->sampled++;
-	}
+		count_hash(context, hash_text(execution->query));
 
 	if (!context->flags_known)
 	{
@@ -138,16 +139,4 @@ steward_repeat_sample(RepeatContext *context,
 			context->flags |= STEWARD_REPEAT_NESTED;
 		context->flags_known = true;
 	}
-}
-
-/*
- * How many different values the samples of this group had, about.
- */
-uint32
-steward_repeat_distinct(const RepeatContext *context)
-{
-	int			bits = pg_popcount64(context->bitmap);
-	double		estimate = bits < 64 ? -64 * log(1 - bits / 64.0) : 64;
-
-	return Min((uint32) rint(estimate), context->sampled);
 }
