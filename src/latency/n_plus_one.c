@@ -235,6 +235,7 @@ end_open_transactions(TimestampTz xact)
 {
 	uint64		open = session.open;
 
+	session.repeated = false;
 	while (open != 0)
 	{
 		int			index = pg_rightmost_one_pos64(open);
@@ -321,7 +322,7 @@ steward_nplusone_record(const StewardExecution *execution)
 		if (unlikely(pause_ns - execution->waited_ns >
 					 steward_nplusone_gap * REPEAT_NS_PER_MS))
 			end_burst(REPEAT_PAUSE);
-		else if (unlikely(state->open != 0))
+		else if (unlikely(state->repeated))
 			end_open_transactions(xact);
 	}
 	if (unlikely(execution->started < state->last_started ||
@@ -344,6 +345,8 @@ steward_nplusone_record(const StewardExecution *execution)
 		statement->xact = xact;
 		statement->xact_base = statement->calls;
 	}
+	else
+		state->repeated = true;
 
 	statement->calls++;
 	statement->rows += execution->rows;

@@ -114,6 +114,8 @@ typedef struct RepeatSession
 	uint32		order;			/* counts lists */
 	uint16		epoch;			/* counts lists */
 	bool		registered;		/* will be called at exit */
+	bool		repeated;		/* a statement ran twice in a transaction,
+								 * lately */
 	uint64		open;			/* statements with a published group */
 	int64		queryids[REPEAT_STATEMENTS];
 	RepeatStatement statements[REPEAT_STATEMENTS];
