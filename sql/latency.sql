@@ -182,7 +182,11 @@ SELECT get_latency_summary('-1 min');
 SELECT get_latency_summary('1 month');
 SELECT * FROM steward.latency_self_check('{1}', '{0.5,NULL}');
 
--- Reset: one query, a role, a database, all.
+-- Reset: what failed unidentified, and nothing else; one query, a role, a database, all.
+SELECT reset_query_latency(0, current_database(), session_user);
+SELECT count(*) FROM get_query_latency(0);
+SELECT reset_query_latency(0) <= 3 AS few;
+SELECT count(*) > 5 AS others_stay FROM get_query_latency(percentiles => '{0.5}');
 SELECT reset_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'));
 SELECT count(*) FROM get_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'));
 SELECT coverage_pct FROM get_slow_queries(NULL) WHERE query = 'SELECT pg_sleep($1) AS lat_sleep';

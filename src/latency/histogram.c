@@ -170,7 +170,8 @@ steward_histogram_sparkline(const StewardHistogram *histogram)
 	int			nlevels = lengthof(blocks) - 1;
 	uint64		columns[STEWARD_SPARKLINE_LENGTH] = {0};
 	uint64		highest = 0;
-	char	   *result = palloc(STEWARD_SPARKLINE_LENGTH * 3 + 1);
+	Size		size = STEWARD_SPARKLINE_LENGTH * 3 + 1;
+	char	   *result = palloc(size);
 	int			column = 0;
 
 	for (int i = 0; i < STEWARD_HISTOGRAM_BUCKETS; i++)
@@ -191,7 +192,7 @@ steward_histogram_sparkline(const StewardHistogram *histogram)
 
 		if (columns[i] > 0)
 			level = (int) ceil((double) columns[i] * nlevels / (double) highest);
-		strcat(result, levels[level]);
+		strlcat(result, levels[level], size);
 	}
 	return result;
 }

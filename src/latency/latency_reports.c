@@ -381,11 +381,14 @@ pg_steward_reset_latency(PG_FUNCTION_ARGS)
 	StewardResetFilter filter = {0};
 
 	steward_require_preload();
-	if (!PG_ARGISNULL(0))
+	filter.has_queryid = !PG_ARGISNULL(0);
+	filter.has_database = !PG_ARGISNULL(1);
+	filter.has_role = !PG_ARGISNULL(2);
+	if (filter.has_queryid)
 		filter.queryid = PG_GETARG_INT64(0);
-	if (!PG_ARGISNULL(1))
+	if (filter.has_database)
 		filter.database = get_database_oid(NameStr(*PG_GETARG_NAME(1)), false);
-	if (!PG_ARGISNULL(2))
+	if (filter.has_role)
 		filter.role = get_role_oid(NameStr(*PG_GETARG_NAME(2)), false);
 	PG_RETURN_INT64(steward_store_reset(&filter));
 }

@@ -194,7 +194,9 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 
 /*
  * Count an execution with everything that may be missing: entry, page, a new
- * minute.  Without room, the execution is counted as dropped.
+ * minute.  Without room, the execution is counted as dropped; and also if this
+ * process has the lock, which an error raised under it, against the rule, would
+ * have left to us.
  */
 void
 steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
@@ -206,6 +208,11 @@ steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
 	LatencyEntry *entry;
 	HistogramPage *page = NULL;
 
+	if (LWLockHeldByMe(steward_store.lock))
+	{
+		pg_atomic_fetch_add_u64(&steward_store.shared->dropped, 1);
+		return;
+	}
 	LWLockAcquire(steward_store.lock, LW_EXCLUSIVE);
 	entry = steward_store_find(&key);
 	if (entry == NULL)
@@ -265,18 +272,16 @@ steward_store_reset(const StewardResetFilter *filter)
 		uint32		state = pg_atomic_read_u32(&entry->state);
 
 		if ((state & ENTRY_LIFE_MASK) != ENTRY_LIVE ||
-			(filter->database != InvalidOid &&
+			(filter->has_queryid && filter->queryid != entry->queryid) ||
+			(filter->has_database &&
 			 filter->database != OWNER_DATABASE(entry->owner)) ||
-			(filter->role != InvalidOid &&
-			 filter->role != OWNER_ROLE(entry->owner)) ||
-			(filter->queryid != 0 && filter->queryid != entry->queryid))
+			(filter->has_role && filter->role != OWNER_ROLE(entry->owner)))
 			continue;
 		steward_store_remove(entry);
 		removed++;
 	}
 	steward_store_collect();
-	if (filter->database == InvalidOid && filter->role == InvalidOid &&
-		filter->queryid == 0)
+	if (!filter->has_queryid && !filter->has_database && !filter->has_role)
 	{
 		shared->reset_at = GetCurrentTimestamp();
 		shared->evictions = 0;

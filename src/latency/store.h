@@ -46,12 +46,18 @@ typedef struct StewardStoreInfo
 	TimestampTz reset_at;
 } StewardStoreInfo;
 
-/* Which keys a reset is for; a field of 0 stands for all. */
+/*
+ * Which keys a reset is for; what is not set stands for all.  0 is a query id
+ * like others.
+ */
 typedef struct StewardResetFilter
 {
+	bool		has_queryid;
+	bool		has_database;
+	bool		has_role;
+	int64		queryid;
 	Oid			database;
 	Oid			role;
-	int64		queryid;
 } StewardResetFilter;
 
 typedef struct StewardStoreScan StewardStoreScan;

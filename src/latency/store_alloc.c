@@ -125,13 +125,24 @@ clear_limbo(void)
 	}
 }
 
+/* Are the sums of an entry 0? */
+static inline bool
+is_clear(LatencyEntry *entry)
+{
+	return pg_atomic_read_u64(&entry->elapsed_ns) == 0 &&
+		pg_atomic_read_u64(&entry->waited_ns) == 0 &&
+		pg_atomic_read_u32(&entry->aborted) == 0;
+}
+
 /*
  * Make the entries in limbo that nobody uses any more available.
  *
- * Sums are cleared before hazard words are read.  A backend whose word is not
- * seen adds to the sum after that, finds the new state and subtracts again,
- * and leaves 0; while a word is seen, the entry stays in limbo and is cleared
- * once more.
+ * Sums are cleared before hazard words are read, and must still be 0 after
+ * that.  A backend that came in between, and cleared its word before it could
+ * be seen, may have added to them, or subtracted what was added before they
+ * were cleared.  A backend that publishes its word later finds the new state,
+ * so that it subtracts what it adds, and leaves 0.  An entry in use, or not
+ * clear, stays in limbo and is cleared once more.
  */
 void
 steward_store_collect(void)
@@ -158,12 +169,13 @@ steward_store_collect(void)
 			return;				/* a busy moment: another time */
 		busy[nbusy++] = hazard;
 	}
+	pg_read_barrier();
 
 	while (number != 0)
 	{
 		LatencyEntry *entry = &steward_store.entries[number - 1];
 		uint32		next = pg_atomic_read_u32(&entry->next);
-		bool		in_use = false;
+		bool		in_use = !is_clear(entry);
 
 		for (int i = 0; i < nbusy; i++)
 			in_use |= busy[i] == number;

@@ -11,6 +11,9 @@
  * the log has got meanwhile.  An entry is thus consistent in itself, while
  * two entries may be from different moments.
  *
+ * Memory is never allocated under the lock: where copies find no room, the
+ * lock is released, room is made, and reading goes on.
+ *
  * Memory belongs to the context in which the scan began.
  *
  * Copyright (c) 2026, the pg_steward authors
@@ -19,7 +22,6 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "latency/store_layout.h"
@@ -35,7 +37,6 @@ typedef struct PastMinute
 
 struct StewardStoreScan
 {
-	MemoryContext context;
 	uint32		next;			/* entry */
 	bool		whole;			/* everything since the reset */
 	uint32		cutoff;			/* else, the first minute that counts */
@@ -60,7 +61,6 @@ steward_store_scan_begin(int minutes)
 {
 	StewardStoreScan *scan = palloc0(sizeof(StewardStoreScan));
 
-	scan->context = CurrentMemoryContext;
 	scan->whole = minutes == 0;
 	if (scan->whole)
 		return scan;
@@ -73,7 +73,7 @@ steward_store_scan_begin(int minutes)
 		scan->first[i] = -1;
 	scan->max_past = 1024;
 	scan->past = palloc(scan->max_past * sizeof(PastMinute));
-	scan->max_words = 16 * 1024;
+	scan->max_words = 2 * MAX_PAIRS;
 	scan->words = palloc(scan->max_words * sizeof(uint32));
 	return scan;
 }
@@ -88,20 +88,32 @@ counts_minute(const StewardStoreScan *scan, uint32 minute)
 	return scan->whole || (minute >= scan->cutoff && minute <= scan->last);
 }
 
-/* Copy one record of the log. */
-static void
-copy_record(StewardStoreScan *scan, const LogRecord *record)
+/* Is there room for the copy of one more record of the log? */
+static inline bool
+has_room(const StewardStoreScan *scan)
 {
-	PastMinute *past;
+	return scan->npast < scan->max_past &&
+		scan->nwords + MAX_PAIRS <= scan->max_words;
+}
 
+/* Make room for at least one more record.  Not under the lock. */
+static void
+grow_copies(StewardStoreScan *scan)
+{
 	if (scan->npast == scan->max_past)
 		scan->past = repalloc_huge(scan->past,
 								   (scan->max_past *= 2) * sizeof(PastMinute));
-	if (scan->nwords + record->npairs > scan->max_words)
+	if (scan->nwords + MAX_PAIRS > scan->max_words)
 		scan->words = repalloc_huge(scan->words,
 									(scan->max_words *= 2) * sizeof(uint32));
+}
 
-	past = &scan->past[scan->npast];
+/* Copy one record of the log, for which there is room. */
+static void
+copy_record(StewardStoreScan *scan, const LogRecord *record)
+{
+	PastMinute *past = &scan->past[scan->npast];
+
 	past->state = record->state;
 	past->npairs = record->npairs;
 	past->pairs = scan->nwords;
@@ -112,8 +124,12 @@ copy_record(StewardStoreScan *scan, const LogRecord *record)
 			LOG_WORD(scan->log_read + LOG_RECORD_WORDS + i);
 }
 
-/* Copy the records that the log has got since the last time.  Shared lock. */
-static void
+/*
+ * Copy the records that the log has got since the last time.  False if there
+ * is no room for all of them; those that were copied are not read again.
+ * Shared lock.
+ */
+static bool
 read_log(StewardStoreScan *scan)
 {
 	StoreShared *shared = steward_store.shared;
@@ -126,8 +142,29 @@ read_log(StewardStoreScan *scan)
 		for (int i = 0; i < LOG_RECORD_WORDS; i++)
 			((uint32 *) &record)[i] = LOG_WORD(scan->log_read + i);
 		if (counts_minute(scan, record.minute))
+		{
+			if (!has_room(scan))
+				return false;
 			copy_record(scan, &record);
+		}
 		scan->log_read += LOG_RECORD_WORDS + record.npairs;
+	}
+	return true;
+}
+
+/*
+ * Take the shared lock; for a period, with everything that is in the log
+ * copied.  May raise an error for lack of memory, then without the lock.
+ */
+static void
+lock_store(StewardStoreScan *scan)
+{
+	LWLockAcquire(steward_store.lock, LW_SHARED);
+	while (!scan->whole && !read_log(scan))
+	{
+		LWLockRelease(steward_store.lock);
+		grow_copies(scan);
+		LWLockAcquire(steward_store.lock, LW_SHARED);
 	}
 }
 
@@ -206,7 +243,7 @@ add_past(const StewardStoreScan *scan, uint32 number, uint32 state,
 	}
 }
 
-/* Copy an entry with its past, if it is in use. */
+/* Copy an entry with its past, if it is in use.  After lock_store(). */
 static bool
 read_entry(StewardStoreScan *scan, LatencyEntry *entry,
 		   StewardLatency *latency)
@@ -215,13 +252,6 @@ read_entry(StewardStoreScan *scan, LatencyEntry *entry,
 
 	if ((state & ENTRY_LIFE_MASK) != ENTRY_LIVE)
 		return false;
-	if (!scan->whole)
-	{
-		MemoryContext old = MemoryContextSwitchTo(scan->context);
-
-		read_log(scan);
-		MemoryContextSwitchTo(old);
-	}
 	copy_entry(scan, entry, latency);
 	add_past(scan, entry - steward_store.entries, state, &latency->histogram);
 	return true;
@@ -237,7 +267,7 @@ steward_store_scan_next(StewardStoreScan *scan, StewardLatency *latency)
 
 	while (!found)
 	{
-		LWLockAcquire(steward_store.lock, LW_SHARED);
+		lock_store(scan);
 		if (scan->next >= steward_store.shared->fresh_entries)
 		{
 			LWLockRelease(steward_store.lock);
@@ -260,7 +290,7 @@ steward_store_scan_find(StewardStoreScan *scan, const StewardLatencyKey *key,
 	LatencyEntry *entry;
 	bool		found;
 
-	LWLockAcquire(steward_store.lock, LW_SHARED);
+	lock_store(scan);
 	entry = steward_store_find(key);
 	found = entry != NULL && read_entry(scan, entry, latency);
 	LWLockRelease(steward_store.lock);

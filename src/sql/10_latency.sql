@@ -129,7 +129,7 @@ RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pg_steward_reset_latency';
 COMMENT ON FUNCTION @extschema@.reset_query_latency(bigint, name, name) IS
-'forgets the latency histograms of a query, a database, a role, or what matches several of these; all for no argument; returns their number; superusers only, unless granted; needs pg_steward in shared_preload_libraries';
+'forgets the latency histograms of a query (0: of statements that failed before they were identified), a database, a role, or what matches several of these; all for no argument; returns their number; superusers only, unless granted; needs pg_steward in shared_preload_libraries';
 REVOKE EXECUTE ON FUNCTION @extschema@.reset_query_latency(bigint, name, name) FROM PUBLIC;
 
 CREATE FUNCTION steward.latency_self_check(
