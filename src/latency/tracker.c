@@ -21,7 +21,8 @@
  * Time before.  The server notes when each message arrives.  One clock after
  * ExecutorStart gives the rest.  In the extended protocol the statement
  * executes in another message than it was parsed in, so that the time of the
- * Parse message is kept until its query is executed for the first time.
+ * Parse message is kept until its query is executed for the first time, in
+ * whatever message, and the same for PREPARE.
  * Several statements in one message share its arrival; for the second one
  * the end of the first counts.  Processes without a client have no messages,
  * and nested statements none of their own: they have waited for nothing.
@@ -162,10 +163,10 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	tracker.elapsed_ns = 0;
 	waited_ns = now > from ? (now - from) * NS_IN_US : 0;
 
-	if (tracker.parse_queryid == statement->queryId &&
-		tracker.parse_message != message)
+	if (tracker.parse_queryid == statement->queryId)
 	{
-		waited_ns += tracker.parse_ns;
+		if (tracker.parse_message != message)
+			waited_ns += tracker.parse_ns;
 		tracker.parse_queryid = 0;
 	}
 	return waited_ns;
@@ -435,8 +436,9 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 }
 
 /*
- * post_parse_analyze_hook: note how long a client's message took so far.  If
- * it is a Parse message, that is all that will be known of it.
+ * post_parse_analyze_hook: note how long a client's statement took so far.  If
+ * it is in a Parse message, or prepared by PREPARE, that is all that will be
+ * known of it.
  */
 static void
 post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
@@ -448,11 +450,12 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 		MyBackendType == B_BACKEND && current_nesting() == 0)
 	{
 		TimestampTz message = GetCurrentStatementStartTimestamp();
+		TimestampTz from = message == tracker.message ? latest_end() : message;
 		TimestampTz now = GetCurrentTimestamp();
 
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
-		tracker.parse_ns = now > message ? (now - message) * NS_IN_US : 0;
+		tracker.parse_ns = now > from ? (now - from) * NS_IN_US : 0;
 		if (pstate->p_sourcetext != NULL)
 			steward_unidentified_learn(pstate->p_sourcetext,
 									   query->stmt_location, query->stmt_len,
