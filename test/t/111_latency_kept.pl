@@ -183,5 +183,18 @@ many('all room is there again', 100, [ 'latency_again', q{
 } ]);
 is(sql('SELECT latency_evictions, latency_dropped FROM get_steward_info()'), '0|0', 'no eviction below the limit');
 
+# A file with more statements than there is room for: the rest was evicted.
+$node->append_conf('postgresql.conf', "pg_steward.save = on\npg_steward.max_queries = 200");
+$node->restart;
+sql(join ';', map { "LISTEN channel$_" } 1 .. 160);
+my ($queries, $evictions) = split /\|/, sql('SELECT latency_queries, latency_evictions FROM get_steward_info()');
+cmp_ok($queries, '>=', 160, "$queries statements");
+is($evictions, 0, 'all have room');
+$node->append_conf('postgresql.conf', 'pg_steward.max_queries = 100');
+$node->restart;
+my ($loaded, $lost) = split /\|/, sql('SELECT latency_queries, latency_evictions FROM get_steward_info()');
+cmp_ok($loaded, '<=', 100, "$loaded are left when fewer are kept");
+cmp_ok($loaded + $lost, '>=', $queries, "and $lost evictions");
+
 $node->stop;
 done_testing();
