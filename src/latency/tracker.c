@@ -28,7 +28,9 @@
  * and nested statements none of their own: they have waited for nothing.
  *
  * Nesting.  A query is nested if another one is running, which its timer
- * tells, or a utility command is.  No hook around ExecutorRun is needed.
+ * tells, or a utility command is.  No hook around ExecutorRun is needed.  The
+ * query of a cursor WITH HOLD, which the end of a transaction may run, has no
+ * timer if it was not measured itself; its portal tells.
  *
  * Errors.  A query that is started gets an OpenQuery in its own memory, with
  * a callback for the end of that memory.  If that comes before ExecutorEnd,
@@ -55,6 +57,7 @@
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "storage/ipc.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
@@ -132,7 +135,13 @@ count_running(void)
 static inline int
 current_nesting(void)
 {
-	return tracker.open == NULL ? tracker.utility_depth : count_running();
+	int			nesting = tracker.open == NULL ? tracker.utility_depth :
+		count_running();
+
+	if (nesting == 0 && ActivePortal != NULL &&
+		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
+		return 1;
+	return nesting;
 }
 
 /* When the latest statement of the client ended, or had to wait no more. */
