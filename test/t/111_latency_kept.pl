@@ -148,6 +148,24 @@ is(sql("SELECT calls FROM get_query_latency($hot, '{0.5}', '30 min')"), '12000',
 is(sql('SELECT latency_queries <= 100, latency_evictions > 500, latency_dropped FROM get_steward_info()'),
 	't|t|0', 'others made room, and it shows');
 
+# What is executed again and again stays even when it is not for a while, in
+# which the others take all room several times; what is not executed any more
+# goes in the end.
+{
+	my $others = 0;
+	my $churn = sub { return join ';', map { 'UNLISTEN other' . $others++ } 1 .. $_[0]; };
+	my $steady = 'SELECT max(id) AS steady FROM item';
+	my $calls = qq{SELECT calls FROM get_query_latency((SELECT queryid FROM pg_stat_statements WHERE query = '$steady'), '{0.5}')};
+
+	sql('SELECT reset_query_latency()');
+	sql(join ';', $steady, map { ($steady, $churn->(50)) } 1 .. 40);
+	sql($churn->(800));
+	sql($steady);
+	is(sql($calls), '42', 'a statement in use stays');
+	sql($churn->(6000));
+	is(sql($calls), '', 'one that is not goes');
+}
+
 # The same with resets of other queries, of everything, and reports; what is
 # counted in the end is nonsense in no way.
 sql('SELECT reset_query_latency()');
