@@ -23,8 +23,8 @@
  * takes it out of its chain and changes its state, then passes a full barrier,
  * then reads all hazard words.  Either the remover sees the word, or the
  * backend sees the new state and takes back what it added.  An entry that is
- * seen in a hazard word goes to limbo and is reused after the word has
- * changed; nobody ever waits for it.
+ * seen in a hazard word, or has a sum that is not 0 after it was cleared, stays
+ * in limbo and is reused when that has changed; nobody ever waits for it.
  *
  * A chain may be changed while it is read.  A reader can then miss a key that
  * is there, or be led into another chain, but never find a wrong key, because
