@@ -172,6 +172,27 @@ SELECT verdict, above_critical_pct FROM get_latency_summary();
 RESET pg_steward.latency_warning;
 RESET pg_steward.latency_critical;
 
+-- What a cursor runs is nested, also when COMMIT runs the rest of it.
+SET pg_steward.track = 'all';
+SELECT reset_query_latency(id_of('SELECT count(*)%FROM lat_item AS lat_inner%')) > 0 AS reset;
+BEGIN;
+DECLARE lat_hold CURSOR WITH HOLD FOR SELECT id, lat_nested(1) FROM lat_item WHERE id <= 4;
+FETCH 1 FROM lat_hold;
+COMMIT;
+SELECT toplevel, calls FROM get_query_latency(id_of('SELECT count(*)%FROM lat_item AS lat_inner%'), '{0.5}');
+RESET pg_steward.track;
+BEGIN;
+DECLARE lat_hold_top CURSOR WITH HOLD FOR SELECT id, lat_nested(1) FROM lat_item WHERE id <= 4;
+FETCH 1 FROM lat_hold_top;
+COMMIT;
+SELECT toplevel, calls FROM get_query_latency(id_of('SELECT count(*)%FROM lat_item AS lat_inner%'), '{0.5}');
+SELECT sum(lat_nested) FROM (VALUES (1)) v, LATERAL lat_nested(1);
+FETCH 2 FROM lat_hold;
+FETCH ALL FROM lat_hold_top;
+CLOSE lat_hold;
+CLOSE lat_hold_top;
+SELECT toplevel, calls FROM get_query_latency(id_of('SELECT count(*)%FROM lat_item AS lat_inner%'), '{0.5}');
+
 -- Periods: everything happened in the last hour.
 SELECT calls, aborted, since <= now() AS past
   FROM get_query_latency(id_of('SELECT pg_sleep($1) AS lat_sleep'), '{0.5}', '5 min');

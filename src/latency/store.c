@@ -23,8 +23,8 @@
  * takes it out of its chain and changes its state, then passes a full barrier,
  * then reads all hazard words.  Either the remover sees the word, or the
  * backend sees the new state and takes back what it added.  An entry that is
- * seen in a hazard word goes to limbo and is reused after the word has
- * changed; nobody ever waits for it.
+ * seen in a hazard word, or has a sum that is not 0 after it was cleared, stays
+ * in limbo and is reused when that has changed; nobody ever waits for it.
  *
  * A chain may be changed while it is read.  A reader can then miss a key that
  * is there, or be led into another chain, but never find a wrong key, because
@@ -66,6 +66,7 @@ typedef struct StoreSizes
 	Size		entries;
 	Size		heads;
 	Size		pages;
+	Size		credits;
 	Size		log;
 } StoreSizes;
 
@@ -118,6 +119,7 @@ compute_sizes(StoreSizes *sizes)
 	sizes->heads = mul_size(power_of_two_from(nentries), sizeof(uint32));
 	sizes->pages = mul_size(mul_size(nentries, PAGES_PER_ENTRY),
 							sizeof(HistogramPage));
+	sizes->credits = CACHELINEALIGN(nentries);
 	sizes->log = mul_size(log_words(), sizeof(uint32));
 }
 
@@ -133,6 +135,7 @@ store_size(void)
 	size = add_size(size, sizes.entries);
 	size = add_size(size, sizes.heads);
 	size = add_size(size, sizes.pages);
+	size = add_size(size, sizes.credits);
 	return add_size(size, sizes.log);
 }
 
@@ -176,7 +179,8 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 	steward_store.entries = (LatencyEntry *) (part += sizes.hazards);
 	steward_store.heads = (pg_atomic_uint32 *) (part += sizes.entries);
 	steward_store.pages = (HistogramPage *) (part += sizes.heads);
-	steward_store.log = (uint32 *) (part + sizes.pages);
+	steward_store.credits = (uint8 *) (part += sizes.pages);
+	steward_store.log = (uint32 *) (part + sizes.credits);
 	steward_store.lock = &locks[0].lock;
 	steward_store.head_shift =
 		64 - pg_leftmost_one_pos32(power_of_two_from(steward_max_queries));

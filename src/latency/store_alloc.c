@@ -8,9 +8,13 @@
  *
  * When there is no free entry, or no free page, a clock hand walks over the
  * entries.  Each execution stamps its entry with the number of the hand's lap;
- * an entry that was used in this lap or in the last one stays.  A new entry is
- * stamped as if it had not been used for long: what is executed only once does
- * not drive out what is executed again and again.  No counter is looked at.
+ * an entry that was used in this lap or in the last one stays, and gets a
+ * credit.  One that was not used loses a credit, and makes room when it has
+ * none.  With many new statements a lap takes only milliseconds, and a session
+ * that executes a statement all the time may not be given a CPU for several of
+ * them; credits bridge that.  A new entry is stamped as if it had not been used
+ * for long, and has no credit: what is executed only once does not drive out
+ * what is executed again and again.  No counter is looked at.
  * Removed entries go through limbo (store.c); as hazard words are all read
  * then, a few entries are removed at once.
  *
@@ -27,8 +31,14 @@
 /* Entries that are removed at once when there is no room. */
 #define EVICT_AT_ONCE 8
 
-/* An entry that was not used for so many laps may be removed. */
+/* An entry that was not used for so many laps loses a credit each lap. */
 #define UNUSED_LAPS 2
+
+/* And cannot have more of them: laps in which it stays unused. */
+#define MAX_CREDIT 32
+
+/* After so many laps without executions every entry has been removed. */
+#define LAPS_TO_EVICT (UNUSED_LAPS + MAX_CREDIT + 1)
 
 /*
  * The entry of a key, or NULL.  A shared lock is enough.
@@ -192,8 +202,33 @@ steward_store_collect(void)
 }
 
 /*
+ * Has an entry not been used for so long that it may be removed?  Called once
+ * a lap, it keeps the books of credits.
+ */
+static bool
+is_worn_out(const LatencyEntry *entry, uint32 lap)
+{
+	uint8	   *credit = &steward_store.credits[entry - steward_store.entries];
+
+	if (lap - entry->lap < UNUSED_LAPS)
+	{
+		if (*credit < MAX_CREDIT)
+			(*credit)++;
+		return false;
+	}
+	if (*credit > 0)
+	{
+		(*credit)--;
+		return false;
+	}
+	return true;
+}
+
+/*
  * Remove a few entries that were not used lately, but not the one for which
- * room is needed.  One lap more than that ends with every entry unused.
+ * room is needed.  Usually some are found within a few steps.  If all have
+ * been in use, credits are used up in many laps; as each of them was earned in
+ * a step before, this is rare, and a step costs little more on average.
  */
 static void
 evict_entries(const LatencyEntry *spare)
@@ -202,7 +237,7 @@ evict_entries(const LatencyEntry *spare)
 	int			evicted = 0;
 
 	for (uint32 step = 0;
-		 step < (UNUSED_LAPS + 1) * shared->fresh_entries && evicted < EVICT_AT_ONCE; step++)
+		 step < LAPS_TO_EVICT * shared->fresh_entries && evicted < EVICT_AT_ONCE; step++)
 	{
 		LatencyEntry *entry = &steward_store.entries[shared->hand];
 		uint32		lap = pg_atomic_read_u32(&shared->lap);
@@ -213,7 +248,7 @@ evict_entries(const LatencyEntry *spare)
 			pg_atomic_write_u32(&shared->lap, lap + 1);
 		}
 		if ((pg_atomic_read_u32(&entry->state) & ENTRY_LIFE_MASK) != ENTRY_LIVE ||
-			lap - entry->lap < UNUSED_LAPS || entry == spare)
+			entry == spare || !is_worn_out(entry, lap))
 			continue;
 		steward_store_remove(entry);
 		shared->evictions++;
@@ -261,6 +296,7 @@ steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 	entry->queryid = key->queryid;
 	entry->owner = owner;
 	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap) - UNUSED_LAPS;
+	steward_store.credits[entry - steward_store.entries] = 0;
 	entry->minute = MINUTE_OF(since);
 	entry->since = since;
 	steward_store.shared->used_entries++;

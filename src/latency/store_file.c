@@ -14,7 +14,8 @@
  * dropped with a line in the server's log.  Numbers of a histogram are
  * written with seven bits a byte: distance to the last bucket, then count; a
  * distance of 0 ends the histogram.  Periods do not survive: what is in the
- * file counts as older than the start.
+ * file counts as older than the start.  If there are more entries than
+ * pg_steward.max_queries, which was lowered, the last ones count as evicted.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -362,7 +363,10 @@ steward_store_load(void)
 			for (uint32 i = 0; i < header.nentries && !reader.damaged; i++)
 			{
 				if (shared->fresh_entries == shared->nentries)
+				{
+					shared->evictions += header.nentries - i;
 					break;
+				}
 				load_entry(&reader, now);
 			}
 		}

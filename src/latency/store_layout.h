@@ -120,6 +120,7 @@ typedef struct Store
 {
 	StoreShared *shared;		/* NULL unless preloaded */
 	LatencyEntry *entries;
+	uint8	   *credits;		/* of each entry, for eviction; by the lock */
 	pg_atomic_uint32 *heads;	/* entry + 1; written under the lock */
 	uint32		head_shift;		/* 64 - log2(number of heads) */
 	HistogramPage *pages;

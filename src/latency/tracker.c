@@ -21,13 +21,16 @@
  * Time before.  The server notes when each message arrives.  One clock after
  * ExecutorStart gives the rest.  In the extended protocol the statement
  * executes in another message than it was parsed in, so that the time of the
- * Parse message is kept until its query is executed for the first time.
+ * Parse message is kept until its query is executed for the first time, in
+ * whatever message, and the same for PREPARE.
  * Several statements in one message share its arrival; for the second one
  * the end of the first counts.  Processes without a client have no messages,
  * and nested statements none of their own: they have waited for nothing.
  *
  * Nesting.  A query is nested if another one is running, which its timer
- * tells, or a utility command is.  No hook around ExecutorRun is needed.
+ * tells, or a utility command is.  No hook around ExecutorRun is needed.  The
+ * query of a cursor WITH HOLD, which the end of a transaction may run, has no
+ * timer if it was not measured itself; its portal tells.
  *
  * Errors.  A query that is started gets an OpenQuery in its own memory, with
  * a callback for the end of that memory.  If that comes before ExecutorEnd,
@@ -54,6 +57,7 @@
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "storage/ipc.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
@@ -132,7 +136,13 @@ count_running(void)
 static inline int
 current_nesting(void)
 {
-	return tracker.open == NULL ? tracker.utility_depth : count_running();
+	int			nesting = tracker.open == NULL ? tracker.utility_depth :
+		count_running();
+
+	if (nesting == 0 && ActivePortal != NULL &&
+		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
+		return 1;
+	return nesting;
 }
 
 /* When the latest statement of the client ended, or had to wait no more. */
@@ -163,10 +173,10 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	tracker.elapsed_ns = 0;
 	waited_ns = now > from ? (now - from) * NS_IN_US : 0;
 
-	if (tracker.parse_queryid == statement->queryId &&
-		tracker.parse_message != message)
+	if (tracker.parse_queryid == statement->queryId)
 	{
-		waited_ns += tracker.parse_ns;
+		if (tracker.parse_message != message)
+			waited_ns += tracker.parse_ns;
 		tracker.parse_queryid = 0;
 	}
 	return waited_ns;
@@ -437,8 +447,9 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 }
 
 /*
- * post_parse_analyze_hook: note how long a client's message took so far.  If
- * it is a Parse message, that is all that will be known of it.
+ * post_parse_analyze_hook: note how long a client's statement took so far.  If
+ * it is in a Parse message, or prepared by PREPARE, that is all that will be
+ * known of it.
  */
 static void
 post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
@@ -450,11 +461,12 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 		MyBackendType == B_BACKEND && current_nesting() == 0)
 	{
 		TimestampTz message = GetCurrentStatementStartTimestamp();
+		TimestampTz from = message == tracker.message ? latest_end() : message;
 		TimestampTz now = GetCurrentTimestamp();
 
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
-		tracker.parse_ns = now > message ? (now - message) * NS_IN_US : 0;
+		tracker.parse_ns = now > from ? (now - from) * NS_IN_US : 0;
 		if (pstate->p_sourcetext != NULL)
 			steward_unidentified_learn(pstate->p_sourcetext,
 									   query->stmt_location, query->stmt_len,

@@ -98,6 +98,36 @@ is(sql(qq{SELECT p99_ms > 600, aborted, coverage_pct FROM get_slow_queries(NULL)
 		'7|4', 'counted for its query');
 }
 
+# Parsing is waited for once, by the statement that was parsed: not by one
+# with the same id that is executed later, and a PREPARE does not bring along
+# the statements before it in its message.
+{
+	my @in = ('') x 2;
+	my @out = ('') x 2;
+	my ($client, $holder) = map {
+		IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+			'<', \$in[$_], '>', \$out[$_], IPC::Run::timer(180))
+	} 0 .. 1;
+	my $query = 'SELECT max(id) AS twice FROM item WHERE id = 3';
+	$in[0] .= "PREPARE twice AS $query; EXECUTE twice;\n\\echo prepared\n";
+	$client->pump until $out[0] =~ /prepared/;
+	$in[1] .= "BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n";
+	$holder->pump until $out[1] =~ /locked/;
+	$in[1] .= "SELECT pg_sleep(2);\nCOMMIT;\n\\q\n";
+	$holder->pump_nb;
+	$in[0] .= "$query;\nEXECUTE twice;\n\\q\n";
+	$client->pump_nb;
+	$holder->finish;
+	$client->finish;
+	is( sql(q{SELECT calls, calls * (mean_latency_ms - mean_exec_ms) BETWEEN 1200 AND 3000 FROM get_query_latency(
+		      (SELECT queryid FROM pg_stat_statements WHERE query LIKE '%AS twice FROM item%'), '{1}')}),
+		'3|t', 'waiting in parse analysis counts once');
+}
+sql('SELECT pg_sleep(1) AS before\; PREPARE after AS SELECT min(name) AS after FROM item; EXECUTE after');
+is( sql(q{SELECT calls, latency_ms < 800 FROM get_query_latency(
+	      (SELECT queryid FROM pg_stat_statements WHERE query LIKE '%AS after FROM item%'), '{1}')}),
+	'1|t', 'PREPARE after another statement in one message');
+
 # Cancelled while they run.
 foreach my $protocol (@protocols)
 {

@@ -148,6 +148,24 @@ is(sql("SELECT calls FROM get_query_latency($hot, '{0.5}', '30 min')"), '12000',
 is(sql('SELECT latency_queries <= 100, latency_evictions > 500, latency_dropped FROM get_steward_info()'),
 	't|t|0', 'others made room, and it shows');
 
+# What is executed again and again stays even when it is not for a while, in
+# which the others take all room several times; what is not executed any more
+# goes in the end.
+{
+	my $others = 0;
+	my $churn = sub { return join ';', map { 'UNLISTEN other' . $others++ } 1 .. $_[0]; };
+	my $steady = 'SELECT max(id) AS steady FROM item';
+	my $calls = qq{SELECT calls FROM get_query_latency((SELECT queryid FROM pg_stat_statements WHERE query = '$steady'), '{0.5}')};
+
+	sql('SELECT reset_query_latency()');
+	sql(join ';', $steady, map { ($steady, $churn->(50)) } 1 .. 40);
+	sql($churn->(800));
+	sql($steady);
+	is(sql($calls), '42', 'a statement in use stays');
+	sql($churn->(6000));
+	is(sql($calls), '', 'one that is not goes');
+}
+
 # The same with resets of other queries, of everything, and reports; what is
 # counted in the end is nonsense in no way.
 sql('SELECT reset_query_latency()');
@@ -182,6 +200,19 @@ many('all room is there again', 100, [ 'latency_again', q{
 	LISTEN channel:id;
 } ]);
 is(sql('SELECT latency_evictions, latency_dropped FROM get_steward_info()'), '0|0', 'no eviction below the limit');
+
+# A file with more statements than there is room for: the rest was evicted.
+$node->append_conf('postgresql.conf', "pg_steward.save = on\npg_steward.max_queries = 200");
+$node->restart;
+sql(join ';', map { "LISTEN channel$_" } 1 .. 160);
+my ($queries, $evictions) = split /\|/, sql('SELECT latency_queries, latency_evictions FROM get_steward_info()');
+cmp_ok($queries, '>=', 160, "$queries statements");
+is($evictions, 0, 'all have room');
+$node->append_conf('postgresql.conf', 'pg_steward.max_queries = 100');
+$node->restart;
+my ($loaded, $lost) = split /\|/, sql('SELECT latency_queries, latency_evictions FROM get_steward_info()');
+cmp_ok($loaded, '<=', 100, "$loaded are left when fewer are kept");
+cmp_ok($loaded + $lost, '>=', $queries, "and $lost evictions");
 
 $node->stop;
 done_testing();
