@@ -219,7 +219,9 @@ steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
 	}
 	LWLockAcquire(steward_store.lock, LW_EXCLUSIVE);
 	entry = steward_store_find(&key);
-	if (entry == NULL)
+	if (entry != NULL)
+		entry->lap = pg_atomic_read_u32(&steward_store.shared->lap);
+	else
 		entry = steward_store_insert(&key, when);
 	if (entry != NULL)
 	{
