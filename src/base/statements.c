@@ -85,3 +85,19 @@ steward_statements_require(StewardStatements *statements)
 	statements->has_stats_since =
 		get_attnum(view, "stats_since") != InvalidAttrNumber;
 }
+
+/*
+ * Run a SELECT that reads texts from pg_stat_statements.  Returns false if one
+ * of them, which may belong to any database and be none that is asked for,
+ * cannot be had in the encoding of this database: then none can.
+ */
+bool
+steward_statements_select(const char *sql, int nargs, Oid *argtypes,
+						  Datum *values, uint64 *nrows)
+{
+	const int	undecodable[] = {ERRCODE_UNTRANSLATABLE_CHARACTER,
+	ERRCODE_CHARACTER_NOT_IN_REPERTOIRE};
+
+	return steward_query_try_select(sql, nargs, argtypes, values, undecodable,
+									lengthof(undecodable), nrows);
+}

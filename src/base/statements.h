@@ -10,6 +10,8 @@
 #ifndef STEWARD_STATEMENTS_H
 #define STEWARD_STATEMENTS_H
 
+#include "fmgr.h"
+
 /* Where pg_stat_statements lives in the current database. */
 typedef struct StewardStatements
 {
@@ -18,6 +20,20 @@ typedef struct StewardStatements
 	bool		has_stats_since;	/* column present since version 1.11 */
 } StewardStatements;
 
+/*
+ * Expression for a query's text in SQL of ours, cut to a length, 0 for all of
+ * it.  A shortened text has its white space folded, because it is meant for
+ * one line of a terminal; a whole text is left as it was written.  No
+ * backslash: what it means depends on a setting.
+ */
+#define STEWARD_SHORT_TEXT(text, length) \
+	"CASE WHEN " length " = 0 THEN " text \
+	" ELSE left(btrim(regexp_replace(" text ", '[[:space:]]+', ' ', 'g')), " \
+	length ") END"
+
 extern void steward_statements_require(StewardStatements *statements);
+extern bool steward_statements_select(const char *sql, int nargs,
+									  Oid *argtypes, Datum *values,
+									  uint64 *nrows);
 
 #endif							/* STEWARD_STATEMENTS_H */

@@ -30,6 +30,7 @@
 #include "base/query.h"
 #include "base/rows.h"
 #include "base/shmem.h"
+#include "base/statements.h"
 #include "latency/n_plus_one_rule.h"
 
 #define HIDDEN_TEXT "<insufficient privilege>"
@@ -88,6 +89,7 @@ read_texts(const StewardRepeatCandidate *candidates, int ncandidates,
 	StewardQueryScope scope;
 	QueryTexts	texts = {0};
 	char	   *view;
+	uint64		nrows;
 
 	steward_query_begin(&scope);
 	if (ncandidates > 0 && (view = find_statements()) != NULL)
@@ -105,13 +107,16 @@ read_texts(const StewardRepeatCandidate *candidates, int ncandidates,
 													sizeof(int64), FLOAT8PASSBYVAL,
 													TYPALIGN_DOUBLE));
 		values[1] = Int32GetDatum(query_length);
-		texts.count = steward_query_select(psprintf(STEWARD_SELECT
-													"s.queryid, s.dbid, min(CASE WHEN $2 = 0 THEN s.query"
-													"  ELSE left(btrim(regexp_replace(s.query, '\\s+', ' ', 'g')), $2) END)"
-													" FROM %s s WHERE s.queryid = ANY ($1)"
-													" GROUP BY s.queryid, s.dbid",
-													view),
-										   2, argtypes, values);
+		/* a text that pg_stat_statements could not read is null */
+		if (!steward_statements_select(psprintf(STEWARD_SELECT
+												"s.queryid, s.dbid, min(" STEWARD_SHORT_TEXT("s.query", "$2") ")"
+												" FROM %s s WHERE s.queryid = ANY ($1)"
+												"  AND s.query IS NOT NULL"
+												" GROUP BY s.queryid, s.dbid",
+												view),
+									   2, argtypes, values, &nrows))
+			nrows = 0;
+		texts.count = nrows;
 		texts.texts = MemoryContextAlloc(caller, (texts.count + 1) * sizeof(QueryText));
 		for (int i = 0; i < texts.count; i++)
 		{

@@ -120,10 +120,8 @@ source_sql(const StewardStatements *statements, bool with_texts)
 
 /*
  * The report's statement.  Parameters: $1 smallest mean time in ms, $2 number
- * of rows, $3 length of the query text, 0 for all of it.  A shortened text
- * has its white space folded, because it is meant for one line of a terminal;
- * a whole text is left as it was written.  Rows are chosen first; only those
- * are worked on.
+ * of rows, $3 length of the query text, 0 for all of it.  Rows are chosen
+ * first; only those are worked on.
  */
 static char *
 report_sql(const StewardStatements *statements, const char *order_by,
@@ -133,8 +131,7 @@ report_sql(const StewardStatements *statements, const char *order_by,
 
 	return psprintf(STEWARD_SELECT
 					"CASE WHEN %s THEN 'skipped: a text is not valid in the encoding of this database'"
-					"  WHEN $3 = 0 THEN s.query"
-					"  ELSE left(btrim(regexp_replace(s.query, '[[:space:]]+', ' ', 'g')), $3) END,"
+					"  ELSE " STEWARD_SHORT_TEXT("s.query", "$3") " END,"
 					" s.calls,"
 					" round(s.total_exec_time::numeric, 3)::float8,"
 					" round(s.mean_exec_time::numeric, 3)::float8,"
@@ -250,10 +247,6 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	char	   *order_by;
 	uint64		nrows;
 
-	/* One text of any database that this one cannot represent fails them all. */
-	const int	undecodable[] = {ERRCODE_UNTRANSLATABLE_CHARACTER,
-	ERRCODE_CHARACTER_NOT_IN_REPERTOIRE};
-
 	/* A null argument means "no restriction", or the default order. */
 	int64		limit = steward_limit_arg(fcinfo, 0);
 	double		min_mean_ms = PG_ARGISNULL(1) ? 0 : PG_GETARG_FLOAT8(1);
@@ -274,9 +267,8 @@ pg_steward_slow_queries(PG_FUNCTION_ARGS)
 	values[0] = Float8GetDatum(min_mean_ms);
 	values[1] = Int64GetDatum(limit);
 	values[2] = Int32GetDatum(query_length);
-	if (!steward_query_try_select(report_sql(&statements, order_by, true),
-								  lengthof(argtypes), argtypes, values,
-								  undecodable, lengthof(undecodable), &nrows))
+	if (!steward_statements_select(report_sql(&statements, order_by, true),
+								   lengthof(argtypes), argtypes, values, &nrows))
 		nrows = steward_query_select(report_sql(&statements, order_by, false),
 									 lengthof(argtypes), argtypes, values);
 	if (steward_is_preloaded())

@@ -13,6 +13,7 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'pg_stat_statements,pg_steward'
 autovacuum = off
 max_connections = 30
+pg_steward.n_plus_one_gap = '10s'
 });
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_steward CASCADE');
@@ -122,6 +123,11 @@ $node->safe_psql('latin', 'CREATE EXTENSION pg_steward CASCADE');
 is( $node->safe_psql('latin', 'SELECT DISTINCT query, count(*) > 3, count(queryid) > 3 FROM get_slow_queries() GROUP BY query'),
 	'skipped: a text is not valid in the encoding of this database|t|t',
 	'undecodable text');
+$node->safe_psql('latin', 'CREATE TABLE k AS SELECT generate_series(1, 20) AS id');
+$node->safe_psql('latin', join(";\n",
+		map { ('SELECT id FROM k ORDER BY id', map { "SELECT id AS one FROM k WHERE id = $_" } 1 .. 20) } 1 .. 5));
+is( $node->safe_psql('latin', 'SELECT kind, query IS NULL FROM get_n_plus_one_queries()'),
+	'n_plus_one|t', 'nor the report of N+1');
 is($node->safe_psql('latin', 'SHOW search_path'), '"$user", public', 'and settings are as before');
 
 # The same statements over and over, from several clients at once.
