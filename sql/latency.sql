@@ -173,6 +173,17 @@ RESET pg_steward.latency_warning;
 RESET pg_steward.latency_critical;
 
 -- What a cursor runs is nested, also when COMMIT runs the rest of it.
+-- (No EXCEPTION block: a subtransaction that COMMIT runs and that fails trips
+-- an assertion of the server's own.)
+CREATE OR REPLACE FUNCTION lat_nested(n int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE total int := 0; one int;
+BEGIN
+    FOR i IN 1..n LOOP
+        SELECT count(*) INTO one FROM lat_item AS lat_inner WHERE id = i;
+        total := total + one;
+    END LOOP;
+    RETURN total;
+END $$;
 SET pg_steward.track = 'all';
 SELECT reset_query_latency(id_of('SELECT count(*)%FROM lat_item AS lat_inner%')) > 0 AS reset;
 BEGIN;
