@@ -3,7 +3,7 @@
 SELECT "Stat Schema".pg_stat_statements_reset() IS NOT NULL AS reset;
 CREATE TABLE sq_book (id int PRIMARY KEY, title text);
 INSERT INTO sq_book SELECT g, 'book ' || g FROM generate_series(1, 1000) g;
-SELECT pg_sleep(0.05) AS "sq_slow";
+SELECT pg_sleep(0.5) AS "sq_slow";
 SELECT count(*) AS sq_many FROM sq_book WHERE id = 1;
 SELECT count(*) AS sq_many FROM sq_book WHERE id = 2;
 SELECT count(*) AS sq_many FROM sq_book WHERE id = 3;
