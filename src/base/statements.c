@@ -24,26 +24,22 @@
 #include "base/shmem.h"
 #include "base/statements.h"
 
+/* What the catalogs say of the extension in this database. */
+typedef struct StatementsExtension
+{
+	char	   *schema_name;
+	Oid			view;			/* InvalidOid if there is none of the name */
+	bool		readable;		/* by the caller */
+} StatementsExtension;
+
 /*
- * Fill in where pg_stat_statements is, or raise
- * ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE with what has to be done about it.
- * To be called inside a query section (query.c), in whose memory the string
- * is allocated.
+ * Look the extension up; false if it is not installed.  In a query section.
  */
-void
-steward_statements_require(StewardStatements *statements)
+static bool
+look_up(StatementsExtension *extension)
 {
 	Oid			schema;
-	char	   *schema_name;
-	Oid			view;
 	bool		isnull;
-
-	if (!steward_library_in_preload_list("pg_stat_statements"))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("pg_stat_statements is not loaded at server start"),
-				 errdetail("This function reads the counters that pg_stat_statements collects when it is named in \"shared_preload_libraries\"."),
-				 errhint("%s", steward_preload_hint())));
 
 	if (steward_query_select(STEWARD_SELECT
 							 "e.extnamespace, n.nspname::text,"
@@ -55,35 +51,79 @@ steward_statements_require(StewardStatements *statements)
 							 " AND c.relname = 'pg_stat_statements'"
 							 " WHERE e.extname = 'pg_stat_statements'",
 							 0, NULL, NULL) == 0)
+		return false;
+
+	schema = DatumGetObjectId(steward_query_value(0, 1, &isnull));
+	extension->schema_name = TextDatumGetCString(steward_query_value(0, 2, &isnull));
+	extension->readable = DatumGetBool(steward_query_value(0, 3, &isnull));
+	extension->view = get_relname_relid("pg_stat_statements", schema);
+	return true;
+}
+
+/*
+ * Quoted and schema-qualified name of the view, or NULL if there is none that
+ * the caller can read.  Any version of it has texts.  To be called inside a
+ * query section, in whose memory the string is allocated.
+ */
+char *
+steward_statements_find(void)
+{
+	StatementsExtension extension;
+
+	if (!steward_library_in_preload_list("pg_stat_statements") ||
+		!look_up(&extension) ||
+		!OidIsValid(extension.view) || !extension.readable)
+		return NULL;
+	return quote_qualified_identifier(extension.schema_name,
+									  "pg_stat_statements");
+}
+
+/*
+ * Fill in where pg_stat_statements is, or raise
+ * ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE with what has to be done about it.
+ * To be called inside a query section (query.c), in whose memory the string
+ * is allocated.
+ */
+void
+steward_statements_require(StewardStatements *statements)
+{
+	StatementsExtension extension;
+
+	if (!steward_library_in_preload_list("pg_stat_statements"))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_stat_statements is not loaded at server start"),
+				 errdetail("This function reads the counters that pg_stat_statements collects when it is named in \"shared_preload_libraries\"."),
+				 errhint("%s", steward_preload_hint())));
+
+	if (!look_up(&extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"pg_stat_statements\" is not installed in this database"),
 				 errhint("Run CREATE EXTENSION pg_stat_statements.")));
 
-	schema = DatumGetObjectId(steward_query_value(0, 1, &isnull));
-	schema_name = TextDatumGetCString(steward_query_value(0, 2, &isnull));
-	if (!DatumGetBool(steward_query_value(0, 3, &isnull)))
+	if (!extension.readable)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for view pg_stat_statements"),
 				 errhint("Grant USAGE on schema \"%s\" and SELECT on its view pg_stat_statements to role \"%s\".",
-						 schema_name, GetUserNameFromId(GetUserId(), false))));
+						 extension.schema_name,
+						 GetUserNameFromId(GetUserId(), false))));
 
-	view = get_relname_relid("pg_stat_statements", schema);
-	if (!OidIsValid(view) ||
-		get_attnum(view, "total_exec_time") == InvalidAttrNumber)
+	if (!OidIsValid(extension.view) ||
+		get_attnum(extension.view, "total_exec_time") == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"pg_stat_statements\" is too old in this database"),
 				 errdetail("Version 1.8 or newer is needed."),
 				 errhint("Run ALTER EXTENSION pg_stat_statements UPDATE.")));
 
-	statements->view = quote_qualified_identifier(schema_name,
+	statements->view = quote_qualified_identifier(extension.schema_name,
 												  "pg_stat_statements");
 	statements->has_toplevel =
-		get_attnum(view, "toplevel") != InvalidAttrNumber;
+		get_attnum(extension.view, "toplevel") != InvalidAttrNumber;
 	statements->has_stats_since =
-		get_attnum(view, "stats_since") != InvalidAttrNumber;
+		get_attnum(extension.view, "stats_since") != InvalidAttrNumber;
 }
 
 /*

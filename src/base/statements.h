@@ -31,6 +31,7 @@ typedef struct StewardStatements
 	" ELSE left(btrim(regexp_replace(" text ", '[[:space:]]+', ' ', 'g')), " \
 	length ") END"
 
+extern char *steward_statements_find(void);
 extern void steward_statements_require(StewardStatements *statements);
 extern bool steward_statements_select(const char *sql, int nargs,
 									  Oid *argtypes, Datum *values,

@@ -55,30 +55,6 @@ typedef struct QueryTexts
 } QueryTexts;
 
 /*
- * Name of the view pg_stat_statements for use in SQL, or NULL if the caller
- * cannot read it here.  Any version of it has texts.
- */
-static char *
-find_statements(void)
-{
-	bool		isnull;
-
-	if (!steward_library_in_preload_list("pg_stat_statements") ||
-		steward_query_select(STEWARD_SELECT
-							 "format('%I.%I', n.nspname, c.relname)"
-							 " FROM pg_extension e"
-							 " JOIN pg_namespace n ON n.oid = e.extnamespace"
-							 " JOIN pg_class c ON c.relnamespace = n.oid"
-							 "   AND c.relname = 'pg_stat_statements'"
-							 " WHERE e.extname = 'pg_stat_statements'"
-							 "   AND has_schema_privilege(n.oid, 'USAGE')"
-							 "   AND has_table_privilege(c.oid, 'SELECT')",
-							 0, NULL, NULL) == 0)
-		return NULL;
-	return TextDatumGetCString(steward_query_value(0, 1, &isnull));
-}
-
-/*
  * Look up the texts of candidates, cut to a length, 0 for all of it.
  */
 static QueryTexts
@@ -92,7 +68,7 @@ read_texts(const StewardRepeatCandidate *candidates, int ncandidates,
 	uint64		nrows;
 
 	steward_query_begin(&scope);
-	if (ncandidates > 0 && (view = find_statements()) != NULL)
+	if (ncandidates > 0 && (view = steward_statements_find()) != NULL)
 	{
 		Oid			argtypes[2] = {INT8ARRAYOID, INT4OID};
 		Datum		values[2];
