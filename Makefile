@@ -9,7 +9,10 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/index_compare.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_foreign_key.o \
+	src/advisor/index_state.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \
@@ -56,6 +59,7 @@ REGRESS = \
 	sizes \
 	connections \
 	cache_and_indexes \
+	index_hygiene \
 	vacuum \
 	replication \
 	privileges
