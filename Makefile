@@ -64,7 +64,7 @@ REGRESS = \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

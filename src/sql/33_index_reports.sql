@@ -1,6 +1,8 @@
 -- Reports on indexes that nobody uses, that repeat others, that are missing
 -- below foreign keys, and that were left unfinished.  Tables of the system,
--- of extensions and temporary ones are left out.
+-- of extensions and temporary ones are left out.  The planner takes the
+-- recursion over partitions for much dearer than it is: compiling the query
+-- would cost more than running it, therefore jit is off.
 
 CREATE FUNCTION @extschema@.get_unused_indexes(
     min_bytes bigint DEFAULT 10485760,
@@ -19,7 +21,7 @@ CREATE FUNCTION @extschema@.get_unused_indexes(
     OUT reason text,
     OUT drop_sql text)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100 SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE
     args AS MATERIALIZED (
@@ -89,6 +91,13 @@ BEGIN ATOMIC
                          AND steward.index_serves_key(o.indexrelid, k.oid)))),
     judged AS (
         SELECT c.*,
+               -- The other report may drop one that is in use, and rely on this.
+               (SELECT min(x.relname::text)
+                  FROM pg_index o JOIN pg_class x ON x.oid = o.indexrelid
+                 WHERE o.indrelid = c.indrelid AND o.indexrelid <> c.indexrelid AND o.indkey[0] = c.first_column
+                   AND o.indisvalid AND o.indisready AND o.indislive
+                   AND (c.relkind = 'I' OR pg_stat_get_numscans(o.indexrelid) > 0)
+                   AND steward.index_covers(c.indexrelid, o.indexrelid) IS NOT NULL) AS stand_in,
                extract(epoch FROM clock_timestamp() - c.since) AS age,
                CASE WHEN NOT current_setting('track_counts')::boolean THEN 'unknown'
                     WHEN extract(epoch FROM clock_timestamp() - c.since) IS NULL THEN 'unknown'
@@ -114,8 +123,9 @@ BEGIN ATOMIC
                          AND (EXISTS (SELECT FROM pg_stat_replication)
                               OR EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_type = 'physical'))
                     THEN 'standbys count their own scans, ask them first' END,
-               CASE WHEN j.on_expression THEN 'ANALYZE keeps statistics of its expressions, CREATE STATISTICS can replace them' END),
-           CASE WHEN j.verdict = 'unused' THEN steward.drop_index_sql(j.indexrelid, j.relkind) END
+               CASE WHEN j.on_expression THEN 'ANALYZE keeps statistics of its expressions, CREATE STATISTICS can replace them' END,
+               'it could replace ' || quote_ident(j.stand_in) || ': see get_redundant_indexes()'),
+           CASE WHEN j.verdict = 'unused' AND j.stand_in IS NULL THEN steward.drop_index_sql(j.indexrelid, j.relkind) END
       FROM judged j
            CROSS JOIN LATERAL (
                SELECT coalesce(sum(pg_stat_get_numscans(t.oid)), 0)::bigint
@@ -143,7 +153,7 @@ CREATE FUNCTION @extschema@.get_redundant_indexes(
     OUT keep_definition text,
     OUT drop_sql text)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100 SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE
     valid AS MATERIALIZED (
@@ -181,10 +191,11 @@ BEGIN ATOMIC
                LEFT JOIN pg_constraint k ON k.conindid = v.indexrelid AND k.contype IN ('p', 'u', 'x')
                                         AND k.conrelid = v.indrelid
          WHERE v.indexrelid IN (SELECT p.keeper FROM pair p UNION ALL SELECT p.covered FROM pair p)),
-    -- which of two equal ones stays: one that has to, a key, a constraint, a unique one, the older one
+    -- which of two equal ones stays: one that has to, a key, a constraint, a
+    -- unique one, one that was scanned, the older one
     ranked AS MATERIALIZED (
-        SELECT m.*, m.needed::integer * 8 + m.indisprimary::integer * 4 + (m.contype IS NOT NULL)::integer * 2
-                    + m.indisunique::integer AS rank
+        SELECT m.*, m.needed::integer * 16 + m.indisprimary::integer * 8 + (m.contype IS NOT NULL)::integer * 4
+                    + m.indisunique::integer * 2 + (pg_stat_get_numscans(m.indexrelid) > 0)::integer AS rank
           FROM member m),
     loser AS MATERIALIZED (
         SELECT p.covered, p.keeper, p.kind
@@ -260,7 +271,7 @@ CREATE FUNCTION @extschema@.get_missing_fk_indexes(
     OUT reason text,
     OUT create_sql text)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100 SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE
     args AS MATERIALIZED (
@@ -301,9 +312,19 @@ BEGIN ATOMIC
         SELECT l.root, count(*) AS total, count(*) FILTER (WHERE l.served) AS served
           FROM leaf l GROUP BY l.root),
     missing AS MATERIALIZED (
-        SELECT b.*, coalesce(l.total, 0) AS leaves, coalesce(l.served, 0) AS served
+        SELECT b.*, coalesce(l.total, 0) AS leaves, coalesce(l.served, 0) AS served,
+               steward.key_indexable(b.oid) AS usable
           FROM bare b LEFT JOIN leaves l ON l.root = b.oid
          WHERE l.root IS NULL OR l.served < l.total),
+    -- another one that asks for an index which starts with the same columns
+    shared AS (
+        SELECT DISTINCT ON (m.oid) m.oid, t.conname
+          FROM missing m
+               JOIN missing t ON t.conrelid = m.conrelid AND t.conkey[1] = m.conkey[1]
+         WHERE t.oid <> m.oid AND t.served = m.served AND t.usable AND m.usable
+           AND t.conkey[1:cardinality(m.conkey)] = m.conkey
+           AND (cardinality(t.conkey) > cardinality(m.conkey) OR t.oid < m.oid)
+         ORDER BY m.oid, cardinality(t.conkey) DESC, t.oid),
     -- a table, or all partitions of one
     storage (root, relid, relkind) AS (
         SELECT m.relid, m.relid, c.relkind
@@ -338,12 +359,13 @@ BEGIN ATOMIC
                CASE WHEN m.served > 0 THEN format('%s of %s partitions have no index', m.leaves - m.served, m.leaves)
                     ELSE 'no index' END
                || ' that starts with ' || CASE WHEN cardinality(k.names) = 1 THEN 'the column' ELSE 'the columns' END,
-               CASE WHEN NOT u.usable THEN 'the referenced columns have other types, to which these are cast: an index on them could not be used' END,
+               CASE WHEN NOT m.usable THEN 'the referenced columns have other types, to which these are cast: an index on them could not be used' END,
                CASE p.priority
                     WHEN 'high' THEN 'each deleted row of the referenced table reads the whole table'
                     WHEN 'medium' THEN 'no row of the referenced table was deleted yet'
-                    ELSE 'small: an index would hardly be used' END),
-           CASE WHEN NOT u.usable OR pg_is_in_recovery() THEN NULL
+                    ELSE 'small: an index would hardly be used' END,
+               'the index for ' || quote_ident(o.conname) || ' will do'),
+           CASE WHEN NOT m.usable OR o.conname IS NOT NULL OR pg_is_in_recovery() THEN NULL
                 WHEN m.relkind <> 'p'
                 THEN format('CREATE INDEX CONCURRENTLY ON %I.%I (%s);', m.nspname, m.relname, k.list)
                 WHEN m.served = 0
@@ -362,7 +384,7 @@ BEGIN ATOMIC
                       string_agg(format('%I', t.attname), ', ' ORDER BY e.n) AS list
                  FROM unnest(m.conkey) WITH ORDINALITY e(attnum, n)
                       JOIN pg_attribute t ON t.attrelid = m.conrelid AND t.attnum = e.attnum) k
-           CROSS JOIN LATERAL (SELECT steward.key_indexable(m.oid) AS usable) u
+           LEFT JOIN shared o ON o.oid = m.oid
            CROSS JOIN LATERAL (
                SELECT CASE WHEN coalesce(a.row_estimate, 0) < 1000 THEN 'low'
                            WHEN ra.deletes > 0 THEN 'high'
@@ -385,7 +407,7 @@ CREATE FUNCTION @extschema@.get_invalid_indexes(
     OUT reason text,
     OUT fix_sql text)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 5
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 5 SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE
     invalid AS MATERIALIZED (
@@ -462,7 +484,9 @@ BEGIN ATOMIC
                           ELSE format('REINDEX CONCURRENTLY was interrupted, %I is still the index', j.twin_name) END
                 WHEN 'failed, built again' THEN format('%I does its work', j.twin_name)
                 ELSE 'CREATE, REINDEX or DROP INDEX CONCURRENTLY failed or was interrupted: no query uses it'
-                     || CASE WHEN j.indisunique THEN ', though it may refuse duplicates; remove those in the table first' ELSE '' END END,
+                     || CASE WHEN j.indisunique THEN ', though it may refuse duplicates; remove those in the table first' ELSE '' END END
+           || coalesce((SELECT format('; TOAST of %I.%I', n.nspname, o.relname)
+                          FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace WHERE o.oid = j.owner), ''),
            CASE j.state
                 WHEN 'unknown on a standby' THEN NULL
                 WHEN 'perhaps in progress' THEN NULL
