@@ -287,11 +287,17 @@ CREATE INDEX ON c4 (b, a) WHERE a IS NOT NULL AND b IS NOT NULL;
 CREATE TEMP TABLE tp (a int PRIMARY KEY);
 CREATE TEMP TABLE tc (a int CONSTRAINT good_temporary REFERENCES tp);
 RESET search_path;
--- since 18 there are foreign keys that nobody enforces
+-- since 18 there are foreign keys that nobody enforces, and those over periods
 SELECT current_setting('server_version_num')::int >= 180000 AS has_unenforced \gset
 \if :has_unenforced
 ALTER TABLE fk.c1 ADD CONSTRAINT good_unenforced FOREIGN KEY (b) REFERENCES fk.p (l) NOT ENFORCED;
+CREATE TABLE fk.tp (r int4range, v daterange, UNIQUE (r, v WITHOUT OVERLAPS));
+CREATE TABLE fk.tc (r int4range, v daterange, w daterange,
+    CONSTRAINT good_period FOREIGN KEY (r, PERIOD v) REFERENCES fk.tp (r, PERIOD v),
+    CONSTRAINT good_period_gist FOREIGN KEY (r, PERIOD w) REFERENCES fk.tp (r, PERIOD v));
+CREATE INDEX ON fk.tc USING gist (r, v);
 \endif
+SELECT pg_stat_force_next_flush();
 ANALYZE;
 
 SELECT table_name, constraint_name, column_names, priority, referenced_table, on_delete, row_estimate, reason,
@@ -360,6 +366,14 @@ CREATE INDEX ip_2_b ON ip_2 (b DESC) INCLUDE (a) WHERE a > 5;
 CREATE INDEX ip_2_other ON ip_2 (b) INCLUDE (a) WHERE a > 5;
 ALTER INDEX bad_part ATTACH PARTITION ip_1_b;
 CREATE INDEX good_part ON ip (a);
+-- an invalid one is attached to it
+CREATE TABLE iv (a int) PARTITION BY RANGE (a);
+CREATE TABLE iv_1 PARTITION OF iv FOR VALUES FROM (0) TO (10);
+CREATE TABLE iv_2 PARTITION OF iv FOR VALUES FROM (10) TO (20);
+INSERT INTO iv VALUES (1), (1);
+CREATE UNIQUE INDEX CONCURRENTLY bad_attached ON iv_1 (a);
+DELETE FROM iv;
+CREATE UNIQUE INDEX bad_whole ON iv (a);
 -- a key of one
 CREATE TABLE ik (a int NOT NULL) PARTITION BY RANGE (a);
 CREATE TABLE ik_1 PARTITION OF ik FOR VALUES FROM (0) TO (10);

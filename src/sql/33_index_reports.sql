@@ -340,8 +340,11 @@ BEGIN ATOMIC
          WHERE s.relkind = 'p'),
     amount AS MATERIALIZED (
         SELECT s.root, coalesce(sum(z.all_bytes), 0)::bigint AS bytes,
-               -- counters are lost in a crash, estimates are old: the bigger one
-               sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0))::bigint AS row_estimate,
+               -- the estimate of the last ANALYZE, unless far more is counted now;
+               -- what was loaded just before is counted twice
+               sum(CASE WHEN c.reltuples >= 0 AND pg_stat_get_live_tuples(c.oid) <= 2.1 * c.reltuples
+                        THEN c.reltuples
+                        ELSE pg_stat_get_live_tuples(c.oid) END)::bigint AS row_estimate,
                sum(pg_stat_get_tuples_deleted(c.oid))::bigint AS deletes,
                sum(pg_stat_get_tuples_updated(c.oid))::bigint AS updates
           FROM storage s
