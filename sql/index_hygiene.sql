@@ -400,6 +400,15 @@ LOCK TABLE invalid.i1 IN SHARE UPDATE EXCLUSIVE MODE;
 SELECT index_name, state FROM get_invalid_indexes();
 COMMIT;
 
+-- Tables of extensions are for their authors: expected to be 0, 0, 0
+CREATE TABLE member (a int PRIMARY KEY, b int REFERENCES member, c int);
+CREATE INDEX member_1 ON member (c);
+CREATE INDEX member_2 ON member (c);
+ALTER EXTENSION pg_stat_statements ADD TABLE member;
+SELECT (SELECT count(*) FROM get_unused_indexes(0, '0') u WHERE u.table_name = 'member') AS unused,
+       (SELECT count(*) FROM get_redundant_indexes() r WHERE r.table_name = 'member') AS redundant,
+       (SELECT count(*) FROM get_missing_fk_indexes() f WHERE f.table_name = 'member') AS missing;
+
 -- Everybody may ask ------------------------------------------------------
 
 CREATE ROLE hygiene_nobody;
