@@ -87,7 +87,10 @@ SELECT count(*) FROM get_unused_indexes(NULL, NULL) WHERE verdict = 'unused' AND
 SET track_counts = off;
 SELECT DISTINCT verdict, drop_sql FROM get_unused_indexes(0, '0');
 RESET track_counts;
--- a scan is seen whoever did it; a reset makes it too early again
+-- a reset, of one index or of all, makes it too early again
+SELECT observed_since AS before FROM get_unused_indexes(0, '0') WHERE index_name = 'bad_a' \gset
+SELECT pg_stat_reset_single_table_counters('unused.bad_a'::regclass) IS NOT NULL AS reset;
+SELECT observed_since > :'before' AS later FROM get_unused_indexes(0, '0') WHERE index_name = 'bad_a';
 SELECT pg_stat_reset() IS NOT NULL AS reset;
 SELECT count(*) > 0 AS early, bool_and(verdict = 'too early') AS all_early FROM get_unused_indexes(0, '1 hour');
 -- wrong arguments
