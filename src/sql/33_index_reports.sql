@@ -451,9 +451,7 @@ BEGIN ATOMIC
           FROM invalid i
                LEFT JOIN holder h ON h.relation = i.indrelid AND h.other
          WHERE NOT EXISTS (SELECT FROM holder b WHERE b.relation = i.indexrelid)
-           AND NOT EXISTS (SELECT FROM holder b WHERE b.relation IN (i.indrelid, i.owner) AND b.builds)
-           -- asked last: what ended while we looked is no more invalid
-           AND steward.index_invalid_now(i.indexrelid)),
+           AND NOT EXISTS (SELECT FROM holder b WHERE b.relation IN (i.indrelid, i.owner) AND b.builds)),
     tree (root, member) AS (
         SELECT l.indexrelid, l.indexrelid FROM left_over l
         UNION ALL
@@ -472,7 +470,9 @@ BEGIN ATOMIC
                     WHEN l.relname ~ '_ccold[0-9]*$' AND l.twin IS NOT NULL THEN 'leftover of REINDEX'
                     WHEN l.twin IS NOT NULL THEN 'failed, built again'
                     ELSE 'failed' END AS state
-          FROM left_over l LEFT JOIN pg_class w ON w.oid = l.twin)
+          FROM left_over l LEFT JOIN pg_class w ON w.oid = l.twin
+         -- asked after the locks: what ended while we looked is no more invalid
+         WHERE steward.index_invalid_now(l.indexrelid))
     SELECT j.nspname::text, j.table_name::text, j.relname::text, j.state,
            pg_size_pretty(a.bytes), a.bytes, j.indisunique, j.indisready AND j.indislive AND j.relkind = 'i',
            CASE j.state
