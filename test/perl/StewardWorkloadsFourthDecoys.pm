@@ -146,7 +146,7 @@ workload('poll', {}, sub {
 }, may => { duplicate_query => 1 });
 
 # A driver that sends all rows of executemany() before it waits.
-workload('executemany', {}, sub {
+workload('insertpipeline', {}, sub {
 	my ($connect, $t) = @_;
 	my $c = $connect->(application => 'psycopg3');
 	my $id = 200000;
