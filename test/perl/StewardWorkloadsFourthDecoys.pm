@@ -224,7 +224,7 @@ workload('eager', {}, sub {
 # A synthetic load of key look-ups and writes.
 workload('tpcb', {}, sub {
 	my ($connect, $t, $pgbench) = @_;
-	$pgbench->('-n', '-c', 4, '-T', 2, [ qq{
+	$pgbench->('-n', '-c', 4, '-T', 2, '-f', [ qq{
 \\set a random(1, 2000)
 \\set c random(1, 1000)
 BEGIN;
@@ -233,7 +233,7 @@ UPDATE ${t}_a SET n = n + 1 WHERE id = :a;
 UPDATE ${t}_c SET n = n + 1 WHERE id = :c;
 SELECT id, name FROM ${t}_b WHERE a_id = :a;
 END;
-}, 1 ], [ qq{
+}, 1 ], '-f', [ qq{
 \\set p random(1, 90)
 SELECT id, name FROM ${t}_a WHERE page = :p;
 }, 1 ]);
