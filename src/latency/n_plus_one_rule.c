@@ -8,14 +8,15 @@
  * - most groups have an execution for each row;
  * - they have about the same share of the rows each time, as with a client
  *	 that remembers what it has read, or asks only for some of the rows, or
- *	 asks several times, and are not as big after few rows as after many;
+ *	 asks several times;
  * - most groups ran while the parent did;
  * - in total there are as many executions of the child as rows of the parent,
  *	 which also holds where a pooler tears groups apart;
  * - in total there are as many executions of the child as rows of another
  *	 child of the same parent, whose groups these are rows of: the inner loop
  *	 of two, with lists too short to make groups of their own.
- * A parent that only happened to run before has groups of any size, or few.
+ * A parent that only happened to run before has groups of any size, or few,
+ * or of one size after few rows as after many.
  *
  * Groups without such a parent are candidates only if they are one piece of
  * work for themselves ("coherent"): connections in use all the time repeat
@@ -46,6 +47,7 @@
 #define MIN_STEADY_RATE 0.4
 #define MAX_ACCIDENT_RATE 0.95	/* what chance is measured at, at most */
 #define MAX_ACCIDENT_SHARE 0.5	/* of the deviation that chance has */
+#define MAX_STEADY_PAUSE 5.5	/* mean pause / shortest pause of a group */
 #define MIN_ELASTICITY 0.25
 #define MAX_REGULAR_DEVIATION2 0.01 /* of executions, by chance none */
 #define MIN_REGULAR_RATE 0.8
@@ -187,9 +189,22 @@ accident_deviation2(double rate)
 }
 
 /*
+ * Share of the deviation that chance has, that a number of groups may have.
+ * The fewer there are, the more often chance looks steady: (n - 3) / (n + 25)
+ * is what one of 50 samples of n such groups stays below, by simulation with
+ * n from 3 to 30 and trigger rates from 0.4 to 0.95.
+ */
+static double
+steady_share(uint32 groups)
+{
+	return Min(MAX_ACCIDENT_SHARE,
+			   groups > 3 ? (groups - 3.0) / (groups + 25.0) : 0);
+}
+
+/*
  * Do groups have the same share of the parent's rows each time, and less
- * variation than by chance?  The fewer groups, the more often chance looks
- * like it.
+ * variation than by chance?  The pauses of statements that come independently
+ * are longer than the shortest one by far; those of a loop are not.
  */
 static bool
 is_steady(const StewardRepeatRow *row)
@@ -197,11 +212,12 @@ is_steady(const StewardRepeatRow *row)
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
 	double		rate = steward_repeat_trigger_rate(row);
-	double		share = MAX_ACCIDENT_SHARE * (1 - 1.0 / Max(repeat->groups, 2));
 
 	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
 		rate >= MIN_STEADY_RATE &&
-		steward_repeat_deviation2(repeat) <= share * accident_deviation2(rate) &&
+		steward_repeat_deviation2(repeat) <=
+		steady_share(repeat->groups) * accident_deviation2(rate) &&
+		repeat->sum.pause_ns <= MAX_STEADY_PAUSE * repeat->sum.saved_ns &&
 		grows_with_rows(repeat);
 }
 
@@ -239,7 +255,8 @@ totals_agree(const StewardRepeatRow *row)
 	return repeat->groups >= MIN_TOTAL_GROUPS &&
 		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO &&
 		steward_repeat_deviation2(repeat) <= MAX_TOTAL_DEVIATION2 &&
-		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns;
+		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns &&
+		grows_with_rows(repeat);
 }
 
 /*
@@ -415,9 +432,28 @@ numbers_agree(double a, double b)
 }
 
 /*
- * The pair whose child returned, in its groups, as many rows as the child of
- * "row" has executions after the same parent, or NULL.  "outers" are ordered
- * by parent.
+ * Is the child of "row" the inner loop of "outer", which has the same parent?
+ * Both follow it together, and there is an execution for each row that the
+ * child of "outer" returned: in the groups, or in total where executions are
+ * missing in the groups, because some came after inner lists that were long
+ * enough to have groups.
+ */
+static bool
+is_inner_loop(const StewardRepeatRow *row, const StewardRepeatRow *outer)
+{
+	uint32		groups = row->repeat.groups;
+	uint32		outer_groups = outer->repeat.groups;
+
+	return outer->repeat.sum.child != row->repeat.sum.child &&
+		groups >= MIN_MATCHED * outer_groups &&
+		outer_groups >= MIN_INNER_AGREEMENT * groups &&
+		(numbers_agree(outer->repeat.sum.rows, row->repeat.executions) ||
+		 numbers_agree(outer->child.rows, row->child.calls));
+}
+
+/*
+ * The pair of which the child of "row" is the inner loop, or NULL.  "outers"
+ * are ordered by parent.
  */
 static const StewardRepeatRow *
 find_outer(StewardRepeatRow *row, StewardRepeatRow **outers, int nouters)
@@ -436,11 +472,7 @@ find_outer(StewardRepeatRow *row, StewardRepeatRow **outers, int nouters)
 	}
 	for (; low < nouters && compare_parents(&outers[low], &row) == 0; low++)
 	{
-		const StewardRepeat *outer = &outers[low]->repeat;
-
-		if (outer->sum.child != row->repeat.sum.child &&
-			numbers_agree(outer->sum.rows, row->repeat.executions) &&
-			numbers_agree(outer->groups, row->repeat.groups))
+		if (is_inner_loop(row, outers[low]))
 			return outers[low];
 	}
 	return NULL;
