@@ -36,7 +36,6 @@
 
 #include "common/int.h"
 
-#include "base/guc.h"
 #include "latency/n_plus_one_rule.h"
 
 /* The numbers of the rule. */
@@ -45,14 +44,11 @@
 #define MIN_STEADY_RATIO 0.1
 #define MAX_STEADY_RATIO 1.05
 #define MIN_STEADY_RATE 0.4
-#define MAX_ACCIDENT_RATE 0.95	/* what chance is measured at, at most */
-#define MAX_ACCIDENT_SHARE 0.5	/* of the deviation that chance has */
 #define MAX_STEADY_PAUSE 5.5	/* mean pause / shortest pause of a group */
-#define MIN_ELASTICITY 0.25
+#define NO_PAUSE_NS 10000.0		/* mean pause of a pipeline, at most */
 #define MAX_REGULAR_DEVIATION2 0.01 /* of executions, by chance none */
 #define MIN_REGULAR_RATE 0.8
 #define MIN_INNER_AGREEMENT 0.9 /* of executions and rows, either way */
-#define MIN_LISTS_DEVIATION2 0.01	/* of rows of the parent */
 #define MIN_TOTAL_GROUPS 5
 #define MIN_TOTAL_RATIO 0.9
 #define MAX_TOTAL_RATIO 1.1
@@ -95,113 +91,6 @@ steward_repeat_trigger_rate(const StewardRepeatRow *row)
 }
 
 /*
- * Squared coefficient of variation of executions / rows of the parent.
- */
-double
-steward_repeat_deviation2(const StewardRepeat *repeat)
-{
-	double		mean = repeat->ratio_sum / repeat->groups;
-
-	return mean > 0 ?
-		Max(0, repeat->ratio_sum2 / repeat->groups / (mean * mean) - 1) : 0;
-}
-
-/*
- * Squared coefficient of variation of the rows of the parent.
- */
-static double
-lists_deviation2(const StewardRepeat *repeat)
-{
-	double		mean = repeat->parent_rows_sum / repeat->groups;
-
-	return mean > 0 ?
-		Max(0, repeat->parent_rows_sum2 / repeat->groups / (mean * mean) - 1) : 0;
-}
-
-/*
- * Squared coefficient of variation of the executions in a group, as exact as
- * the buckets are.
- */
-static double
-executions_deviation2(const StewardRepeat *repeat)
-{
-	double		count = 0;
-	double		sum = 0;
-	double		sum2 = 0;
-
-	for (int i = 0; i < STEWARD_REPEAT_BUCKETS; i++)
-	{
-		double		executions;
-
-		if (repeat->buckets[i] == 0)
-			continue;
-		executions = steward_repeat_bucket_middle(i);
-		count += repeat->buckets[i];
-		sum += repeat->buckets[i] * executions;
-		sum2 += repeat->buckets[i] * executions * executions;
-	}
-	return sum > 0 ? Max(0, count * sum2 / (sum * sum) - 1) : 0;
-}
-
-/*
- * Do groups grow with the rows of the parent?  What has nothing to do with it
- * is repeated as often after few rows as after many.
- *
- * If executions e are rows r to the power of beta, times noise, then
- *		Var(log(e / r)) = Var(log e) + (1 - 2 beta) Var(log r),
- * and the squared coefficients of variation are about these variances.
- * beta is 1 for a loop over the rows, whatever share of them it takes, and
- * less for a client that remembers what it has read: the more rows, the more
- * of them it knows.  It is false only if beta, with its standard error, is
- * below MIN_ELASTICITY.  True if the parent has the same number of rows each
- * time, when nothing can be known.
- */
-static bool
-grows_with_rows(const StewardRepeat *repeat)
-{
-	double		lists = lists_deviation2(repeat);
-	double		executions = executions_deviation2(repeat);
-	double		beta;
-	double		error;
-
-	if (lists < MIN_LISTS_DEVIATION2)
-		return true;
-	beta = (executions + lists - steward_repeat_deviation2(repeat)) / (2 * lists);
-	error = sqrt(executions / (lists * repeat->groups));
-	return beta + error >= MIN_ELASTICITY;
-}
-
-/*
- * Squared coefficient of variation that groups have by chance.  Statements
- * that have nothing to do with the parent come between its executions in
- * geometrically distributed numbers, of mean m; the share q^t, q = m / (m + 1),
- * of them reaches the threshold t.  This is the trigger rate, and tells m.
- * Those that reach it have a mean of t + m and a variance of m (m + 1).
- */
-static double
-accident_deviation2(double rate)
-{
-	double		threshold = steward_nplusone_threshold;
-	double		q = pow(Min(rate, MAX_ACCIDENT_RATE), 1 / threshold);
-	double		mean = q / (1 - q);
-
-	return mean * (mean + 1) / ((threshold + mean) * (threshold + mean));
-}
-
-/*
- * Share of the deviation that chance has, that a number of groups may have.
- * The fewer there are, the more often chance looks steady: (n - 3) / (n + 25)
- * is what one of 50 samples of n such groups stays below, by simulation with
- * n from 3 to 30 and trigger rates from 0.4 to 0.95.
- */
-static double
-steady_share(uint32 groups)
-{
-	return Min(MAX_ACCIDENT_SHARE,
-			   groups > 3 ? (groups - 3.0) / (groups + 25.0) : 0);
-}
-
-/*
  * Do groups have the same share of the parent's rows each time, and less
  * variation than by chance?  The pauses of statements that come independently
  * are longer than the shortest one by far; those of a loop are not.
@@ -216,9 +105,10 @@ is_steady(const StewardRepeatRow *row)
 	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
 		rate >= MIN_STEADY_RATE &&
 		steward_repeat_deviation2(repeat) <=
-		steady_share(repeat->groups) * accident_deviation2(rate) &&
-		repeat->sum.pause_ns <= MAX_STEADY_PAUSE * repeat->sum.saved_ns &&
-		grows_with_rows(repeat);
+		steward_repeat_accident2(rate, repeat->groups) &&
+		repeat->sum.pause_ns <= Max(MAX_STEADY_PAUSE * repeat->sum.saved_ns,
+									NO_PAUSE_NS * repeat->executions) &&
+		steward_repeat_grows(repeat);
 }
 
 /*
@@ -236,8 +126,8 @@ is_multiple(const StewardRepeatRow *row)
 	if (mean <= MAX_STEADY_RATIO || deviation2 > 0.1 ||
 		steward_repeat_trigger_rate(row) < 0.8)
 		return false;
-	if (lists_deviation2(repeat) >= MIN_LISTS_DEVIATION2)
-		return grows_with_rows(repeat);
+	if (steward_repeat_lists_vary(repeat))
+		return steward_repeat_grows(repeat);
 	return deviation2 < 0.001 && mean < 3.5 && fabs(mean - rint(mean)) < 0.01 &&
 		ratio(repeat->sum.rows, repeat->executions) <= 2;
 }
@@ -256,7 +146,7 @@ totals_agree(const StewardRepeatRow *row)
 		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO &&
 		steward_repeat_deviation2(repeat) <= MAX_TOTAL_DEVIATION2 &&
 		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns &&
-		grows_with_rows(repeat);
+		steward_repeat_grows(repeat);
 }
 
 /*
@@ -269,7 +159,7 @@ is_regular(const StewardRepeatRow *row, int min_groups)
 
 	return repeat->sum.parent != 0 && repeat->groups >= min_groups &&
 		steward_repeat_trigger_rate(row) >= MIN_REGULAR_RATE &&
-		executions_deviation2(repeat) <= MAX_REGULAR_DEVIATION2;
+		steward_repeat_executions2(repeat) <= MAX_REGULAR_DEVIATION2;
 }
 
 /* What one pair for itself tells. */
