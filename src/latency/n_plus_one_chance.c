@@ -23,7 +23,7 @@
 #define MIN_ELASTICITY 0.25
 #define MAX_ACCIDENT_RATE 0.95	/* what chance is measured at, at most */
 #define MIN_ACCIDENT_SHARE 0.01 /* of the deviation that chance has */
-#define MAX_ACCIDENT_SHARE 0.35
+#define MAX_ACCIDENT_SHARE 0.3
 
 /*
  * Squared coefficient of variation of executions / rows of the parent.

@@ -44,7 +44,8 @@
 #define MIN_STEADY_RATIO 0.1
 #define MAX_STEADY_RATIO 1.05
 #define MIN_STEADY_RATE 0.4
-#define MAX_STEADY_PAUSE 5.5	/* mean pause / shortest pause of a group */
+#define MAX_LOOP_PAUSE 5.5		/* mean pause / shortest pause of a group */
+#define SURE_STEADY_DEVIATION2 0.05 /* whatever the pauses */
 #define NO_PAUSE_NS 10000.0		/* mean pause of a pipeline, at most */
 #define MAX_REGULAR_DEVIATION2 0.01 /* of executions, by chance none */
 #define MIN_REGULAR_RATE 0.8
@@ -53,7 +54,6 @@
 #define MIN_TOTAL_RATIO 0.9
 #define MAX_TOTAL_RATIO 1.1
 #define MAX_TOTAL_DEVIATION2 0.7
-#define MAX_TOTAL_PAUSE 4.0		/* mean pause / shortest pause of a group */
 #define MIN_COHERENT 0.5
 #define MAX_ROWS_PER_EXECUTION 5.0
 #define MIN_DISTINCT 0.8
@@ -91,23 +91,33 @@ steward_repeat_trigger_rate(const StewardRepeatRow *row)
 }
 
 /*
+ * Are the pauses those of a loop?  Where statements come independently, most
+ * pauses are much longer than the shortest one of the group.
+ */
+static bool
+has_pauses_of_loop(const StewardRepeat *repeat)
+{
+	return repeat->sum.pause_ns <= Max(MAX_LOOP_PAUSE * repeat->sum.saved_ns,
+									   NO_PAUSE_NS * repeat->executions);
+}
+
+/*
  * Do groups have the same share of the parent's rows each time, and less
- * variation than by chance?  The pauses of statements that come independently
- * are longer than the shortest one by far; those of a loop are not.
+ * variation than by chance?  A busy machine disturbs pauses, but not numbers:
+ * where there is next to no variation, pauses do not matter.
  */
 static bool
 is_steady(const StewardRepeatRow *row)
 {
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
+	double		deviation2 = steward_repeat_deviation2(repeat);
 	double		rate = steward_repeat_trigger_rate(row);
 
 	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
 		rate >= MIN_STEADY_RATE &&
-		steward_repeat_deviation2(repeat) <=
-		steward_repeat_accident2(rate, repeat->groups) &&
-		repeat->sum.pause_ns <= Max(MAX_STEADY_PAUSE * repeat->sum.saved_ns,
-									NO_PAUSE_NS * repeat->executions) &&
+		deviation2 <= steward_repeat_accident2(rate, repeat->groups) &&
+		(deviation2 <= SURE_STEADY_DEVIATION2 || has_pauses_of_loop(repeat)) &&
 		steward_repeat_grows(repeat);
 }
 
@@ -145,7 +155,7 @@ totals_agree(const StewardRepeatRow *row)
 	return repeat->groups >= MIN_TOTAL_GROUPS &&
 		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO &&
 		steward_repeat_deviation2(repeat) <= MAX_TOTAL_DEVIATION2 &&
-		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns &&
+		has_pauses_of_loop(repeat) &&
 		steward_repeat_grows(repeat);
 }
 
