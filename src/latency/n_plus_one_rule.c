@@ -45,7 +45,6 @@
 #define MAX_STEADY_RATIO 1.05
 #define MIN_STEADY_RATE 0.4
 #define MAX_LOOP_PAUSE 5.5		/* mean pause / shortest pause of a group */
-#define SURE_STEADY_DEVIATION2 0.05 /* whatever the pauses */
 #define NO_PAUSE_NS 10000.0		/* mean pause of a pipeline, at most */
 #define MAX_REGULAR_DEVIATION2 0.01 /* of executions, by chance none */
 #define MIN_REGULAR_RATE 0.8
@@ -91,33 +90,21 @@ steward_repeat_trigger_rate(const StewardRepeatRow *row)
 }
 
 /*
- * Are the pauses those of a loop?  Where statements come independently, most
- * pauses are much longer than the shortest one of the group.
- */
-static bool
-has_pauses_of_loop(const StewardRepeat *repeat)
-{
-	return repeat->sum.pause_ns <= Max(MAX_LOOP_PAUSE * repeat->sum.saved_ns,
-									   NO_PAUSE_NS * repeat->executions);
-}
-
-/*
  * Do groups have the same share of the parent's rows each time, and less
- * variation than by chance?  A busy machine disturbs pauses, but not numbers:
- * where there is next to no variation, pauses do not matter.
+ * variation than by chance?  Pauses are not asked: a busy machine disturbs
+ * them, but not numbers.
  */
 static bool
 is_steady(const StewardRepeatRow *row)
 {
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
-	double		deviation2 = steward_repeat_deviation2(repeat);
 	double		rate = steward_repeat_trigger_rate(row);
 
 	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
 		rate >= MIN_STEADY_RATE &&
-		deviation2 <= steward_repeat_accident2(rate, repeat->groups) &&
-		(deviation2 <= SURE_STEADY_DEVIATION2 || has_pauses_of_loop(repeat)) &&
+		steward_repeat_deviation2(repeat) <=
+		steward_repeat_accident2(rate, repeat->groups) &&
 		steward_repeat_grows(repeat);
 }
 
@@ -140,6 +127,17 @@ is_multiple(const StewardRepeatRow *row)
 		return steward_repeat_grows(repeat);
 	return deviation2 < 0.001 && mean < 3.5 && fabs(mean - rint(mean)) < 0.01 &&
 		ratio(repeat->sum.rows, repeat->executions) <= 2;
+}
+
+/*
+ * Are the pauses those of a loop?  Where statements come independently, most
+ * pauses are much longer than the shortest one of the group.
+ */
+static bool
+has_pauses_of_loop(const StewardRepeat *repeat)
+{
+	return repeat->sum.pause_ns <= Max(MAX_LOOP_PAUSE * repeat->sum.saved_ns,
+									   NO_PAUSE_NS * repeat->executions);
 }
 
 /*
