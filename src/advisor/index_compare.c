@@ -289,8 +289,8 @@ enforces_as_much(const IndexShape *a, const IndexShape *b)
 Datum
 pg_steward_index_covers(PG_FUNCTION_ARGS)
 {
-	IndexShape	a;
-	IndexShape	b;
+	IndexShape	a = {0};
+	IndexShape	b = {0};
 	const char *how;
 
 	if (!read_shape(PG_GETARG_OID(0), &a) ||

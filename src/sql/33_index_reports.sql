@@ -1,8 +1,8 @@
 -- Reports on indexes that nobody uses, that repeat others, and that are missing
--- below foreign keys.  Tables of the system,
--- of extensions and temporary ones are left out.  The planner takes the
--- recursion over partitions for much dearer than it is: compiling the query
--- would cost more than running it, therefore jit is off.
+-- below foreign keys.  Tables of the system, of extensions and temporary ones
+-- are left out.  The planner takes the recursion over partitions for much
+-- dearer than it is: compiling the query would cost more than running it,
+-- therefore jit is off.
 
 CREATE FUNCTION @extschema@.get_unused_indexes(
     min_bytes bigint DEFAULT 10485760,
