@@ -9,7 +9,10 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/index_compare.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_foreign_key.o \
+	src/advisor/index_state.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \
@@ -57,11 +60,12 @@ REGRESS = \
 	sizes \
 	connections \
 	cache_and_indexes \
+	index_hygiene \
 	vacuum \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

@@ -111,4 +111,11 @@
 	INSTR_TIME_GET_NANOSEC((timer)->counter)
 #endif
 
+/* Foreign keys over periods of time (Form_pg_constraint): since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) ((form)->conperiod)
+#else
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) false
+#endif
+
 #endif							/* STEWARD_COMPAT_H */
