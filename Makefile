@@ -12,6 +12,8 @@ OBJS = \
 	src/advisor/index_definition.o \
 	src/base/guc.o \
 	src/base/info.o \
+	src/base/launcher.o \
+	src/base/machine.o \
 	src/base/query.o \
 	src/base/rows.o \
 	src/base/shmem.o \
@@ -34,6 +36,14 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/pool/pool_count.o \
+	src/pool/pool_log.o \
+	src/pool/pool_plan.o \
+	src/pool/pool_reports.o \
+	src/pool/pool_store.o \
+	src/pool/pressure.o \
+	src/pool/refusals.o \
+	src/pool/sampler.o \
 	src/storage/relation_files.o
 
 # The install script is assembled from one file a topic, in order.
