@@ -37,6 +37,7 @@ OBJS = \
 	src/pg_steward.o \
 	src/pool/activity.o \
 	src/pool/pool_count.o \
+	src/pool/pool_event.o \
 	src/pool/pool_log.o \
 	src/pool/pool_plan.o \
 	src/pool/pool_reports.o \
@@ -65,6 +66,7 @@ REGRESS = \
 	n_plus_one \
 	sizes \
 	connections \
+	pool \
 	cache_and_indexes \
 	vacuum \
 	replication \

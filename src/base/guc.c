@@ -39,6 +39,8 @@ int			steward_pool_reminder = 3600;
 double		steward_pool_warning_pct = 75;
 double		steward_pool_critical_pct = 90;
 double		steward_pool_immediate_pct = 97;
+int			steward_pool_event_retention = 30;
+char	   *steward_notify_channel = NULL;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -175,6 +177,17 @@ define_pool_seconds(const char *name, const char *description,
 							NULL, NULL, NULL);
 }
 
+/* A channel that pg_notify() takes, or none. */
+static bool
+check_channel(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || strlen(*newval) < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("A channel name is at most %d bytes long.",
+						NAMEDATALEN - 1);
+	return false;
+}
+
 /* Settings of src/pool. */
 static void
 define_pool_settings(void)
@@ -205,6 +218,16 @@ define_pool_settings(void)
 						"Time after which a level that lasts is logged again, in seconds.",
 						"Zero logs changes only.",
 						&steward_pool_reminder, 0, 7 * 86400);
+	DefineCustomIntVariable("pg_steward.pool_event_retention",
+							"How long changes of the pool's level are kept in steward.pool_event, in days.",
+							NULL,
+							&steward_pool_event_retention, 30, 1, 3650,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_steward.notify_channel",
+							   "Channel on which databases that have the extension are notified of changes of the pool's level.",
+							   "The payload is JSON. Empty for none.",
+							   &steward_notify_channel, "",
+							   PGC_SIGHUP, 0, check_channel, NULL, NULL);
 }
 
 /*

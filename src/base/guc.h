@@ -50,6 +50,8 @@ extern int	steward_pool_reminder;	/* seconds, 0: none */
 extern double steward_pool_warning_pct;
 extern double steward_pool_critical_pct;
 extern double steward_pool_immediate_pct;
+extern int	steward_pool_event_retention;	/* days */
+extern char *steward_notify_channel;
 
 extern void steward_guc_init(void);
 

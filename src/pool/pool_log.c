@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "pool/pool_count.h"
+#include "pool/pool_event.h"
 #include "pool/pool_log.h"
 
 /* Groups of connections that are named. */
@@ -34,7 +35,7 @@ const char *
 steward_pool_hint(const StewardPoolCount *count, StewardPressureCause cause)
 {
 	if (count->half_open * 4 >= count->used && count->half_open > 2)
-		return _("Many connections have not said who they are: look for clients that connect and stay silent, and consider a lower \"authentication_timeout\".");
+		return _("Many connections have not authenticated: look for clients that connect and stay silent, and consider a lower \"authentication_timeout\".");
 	if (count->idle_in_transaction * 4 >= count->used &&
 		count->idle_in_transaction > 2)
 		return _("Transactions are left open: see get_idle_in_transaction(), and consider \"idle_in_transaction_session_timeout\".");
@@ -127,6 +128,9 @@ steward_pool_say(StewardPool *pool, StewardPressureNews news,
 	initStringInfo(&detail);
 	describe_numbers(&detail, pool, &state, count, refused);
 	describe_consumers(&detail);
+	if (news != STEWARD_NEWS_REMINDER)
+		steward_pool_event_add(pool, news, &state, count, refused,
+							   detail.data);
 
 	if (news == STEWARD_NEWS_CLEARED)
 	{

@@ -55,6 +55,7 @@ static const StewardShmemArea pool_shmem_area = {
 	.attach = pool_attach,
 };
 
+/* Register the area, while the library is being preloaded. */
 void
 steward_pool_store_init(void)
 {

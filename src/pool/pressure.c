@@ -188,6 +188,7 @@ steward_pressure_level_name(StewardPressureLevel level)
 	return "???";
 }
 
+/* What made it rise. */
 const char *
 steward_pressure_cause_name(StewardPressureCause cause)
 {
@@ -207,6 +208,7 @@ steward_pressure_cause_name(StewardPressureCause cause)
 	return "???";
 }
 
+/* What has changed; NULL for nothing. */
 const char *
 steward_pressure_news_name(StewardPressureNews news)
 {

@@ -210,6 +210,7 @@ static const StewardLauncherTask sampler_task = {
 	.run = sampler_run,
 };
 
+/* Register the task, while the library is being preloaded. */
 void
 steward_sampler_init(void)
 {

@@ -387,3 +387,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.get_kill_candidates(interval, interval) IS
 'statements that would end client connections which do nothing for at least "idle", or cancel statements that run for at least "active"; nothing is ended by the call; walsenders, autovacuum, backup programs, superusers, replication roles, members of pg_use_reserved_connections and sessions in VACUUM, ANALYZE or CREATE INDEX are never named; null leaves a kind out; anyone may call it, connections of other roles need pg_read_all_stats';
+
+CREATE TABLE steward.pool_event (
+    at timestamptz NOT NULL,
+    news text NOT NULL,
+    status text NOT NULL,
+    cause text NOT NULL,
+    used integer NOT NULL,
+    usable integer NOT NULL,
+    refused bigint NOT NULL,
+    detail text NOT NULL);
+SELECT pg_extension_config_dump('steward.pool_event', '');
+GRANT SELECT ON steward.pool_event TO pg_monitor;
+COMMENT ON TABLE steward.pool_event IS
+'changes of the level of pool pressure, written by the background worker; kept for pg_steward.pool_event_retention days; members of pg_monitor may read it';
+COMMENT ON COLUMN steward.pool_event.at IS 'when the sample was taken';
+COMMENT ON COLUMN steward.pool_event.news IS 'raised, lowered or cleared';
+COMMENT ON COLUMN steward.pool_event.status IS 'the new level: ok, warning or critical';
+COMMENT ON COLUMN steward.pool_event.cause IS 'what made the level rise';
+COMMENT ON COLUMN steward.pool_event.used IS 'connection slots taken';
+COMMENT ON COLUMN steward.pool_event.usable IS 'connection slots that are not reserved';
+COMMENT ON COLUMN steward.pool_event.refused IS 'clients refused since the sample before';
+COMMENT ON COLUMN steward.pool_event.detail IS 'the detail of the log line';

@@ -106,8 +106,8 @@ BEGIN ATOMIC
                     WHEN s.wanted_each > s.possible_each
                     THEN format('%s workers with %s connections each are %s, but %s are available: use fewer workers, a pooler, or a higher max_connections.',
                                 s.workers, s.wanted_each, s.wanted_each * s.workers, s.available)
-                    ELSE format('%s workers with %s connections each are %s of %s available.',
-                                s.workers, s.wanted_each, s.wanted_each * s.workers, s.available) END,
+                    ELSE format('%s of %s available connections, %s for each worker.',
+                                s.wanted_each * s.workers, s.available, s.wanted_each) END,
                CASE WHEN s.busy > s.cpus
                     THEN format('On average %s statements run at a time on %s processors: unless they mostly wait for disk or locks, more connections will not make them faster.',
                                 round(s.busy::numeric, 1), round(s.cpus::numeric, 1)) END)
@@ -156,7 +156,7 @@ BEGIN ATOMIC
           FROM checked c WHERE c.ok),
     each AS (
         -- connections for one pool that leave a tenth of the slots free
-        SELECT p.*, greatest((floor(p.usable * 0.9) - p.others) / p.pools, 0)::bigint AS room
+        SELECT p.*, greatest(floor((floor(p.usable * 0.9) - p.others) / p.pools), 0)::bigint AS room
           FROM plan p),
     fit AS (
         SELECT e.*,
@@ -266,7 +266,7 @@ BEGIN ATOMIC
            AND s.oldest_xact_seconds >= 300
         UNION ALL
         SELECT 'half open', 'warning',
-               format('%s connections have not said who they are: look for clients that connect and stay silent.',
+               format('%s connections have not authenticated: look for clients that connect and stay silent.',
                       p.half_open),
                'ALTER SYSTEM SET authentication_timeout = ''10s'';',
                jsonb_build_object('half_open', p.half_open, 'used', p.used,
