@@ -15,6 +15,8 @@ OBJS = \
 	src/advisor/index_state.o \
 	src/base/guc.o \
 	src/base/info.o \
+	src/base/launcher.o \
+	src/base/machine.o \
 	src/base/query.o \
 	src/base/rows.o \
 	src/base/shmem.o \
@@ -38,6 +40,15 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/pool/pool_count.o \
+	src/pool/pool_event.o \
+	src/pool/pool_log.o \
+	src/pool/pool_plan.o \
+	src/pool/pool_reports.o \
+	src/pool/pool_store.o \
+	src/pool/pressure.o \
+	src/pool/refusals.o \
+	src/pool/sampler.o \
 	src/storage/relation_files.o
 
 # The install script is assembled from one file a topic, in order.
@@ -59,6 +70,7 @@ REGRESS = \
 	n_plus_one \
 	sizes \
 	connections \
+	pool \
 	cache_and_indexes \
 	index_hygiene \
 	vacuum \

@@ -118,4 +118,35 @@
 #define STEWARD_CONSTRAINT_HAS_PERIOD(form) false
 #endif
 
+/*
+ * Slots that ordinary users cannot have, and how many of max_connections are
+ * free; users of these include storage/proc.h and postmaster/postmaster.h.
+ * Before 16 one can only ask whether there are at least so many.
+ */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_RESERVED_SLOTS \
+	(SuperuserReservedConnections + ReservedConnections)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	((void) HaveNFreeProcs((max), &(nfree)))
+#else
+#define STEWARD_RESERVED_SLOTS (ReservedBackends)
+#define pgstat_get_local_beentry_by_index(i) \
+	pgstat_fetch_stat_local_beentry(i)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	do { \
+		int			high_ = (max) + 1; \
+\
+		(nfree) = 0; \
+		while (high_ - (nfree) > 1) \
+		{ \
+			int			middle_ = (nfree) + (high_ - (nfree)) / 2; \
+\
+			if (HaveNFreeProcs(middle_)) \
+				(nfree) = middle_; \
+			else \
+				high_ = middle_; \
+		} \
+	} while (0)
+#endif
+
 #endif							/* STEWARD_COMPAT_H */
