@@ -186,8 +186,6 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 	steward_store.head_shift =
 		64 - pg_leftmost_one_pos32(power_of_two_from(steward_max_queries));
 
-	steward_store.short_ns = SUMS_UNDER_WAY_NS / hazard_count();
-
 	if (!found)
 		create_store(steward_store.shared);
 	if (!IsUnderPostmaster)
@@ -200,13 +198,21 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 }
 
 /*
- * Count an execution that is not short.
+ * Count an execution that is not short, or the first one of this process,
+ * which then finds its hazard word.
  */
 void
 steward_store_record_long(int64 queryid, Oid role, bool toplevel,
 						  int64 latency_ns, int64 waited_us, bool aborted,
 						  TimestampTz when)
 {
+	if (steward_store.hazard == NULL)
+	{
+		steward_store.hazard =
+			&steward_store.hazards[STEWARD_PROC_NUMBER].entry;
+		steward_store.short_ns =
+			SUMS_UNDER_WAY_NS / steward_store.shared->nhazards;
+	}
 	if (!record_unlocked(queryid, role, toplevel, latency_ns, waited_us,
 						 aborted, when, false))
 		steward_store_record_locked(queryid, role, toplevel, latency_ns,
@@ -288,15 +294,6 @@ steward_store_empty_sums(LatencyEntry *entry, uint32 state)
 		add_sums(entry, SUMS_LATENCY_NS(sums), SUMS_WAITED_US(sums), false);
 	}
 	LWLockRelease(steward_store.lock);
-}
-
-/*
- * Find the hazard word of this process, which never changes.
- */
-void
-steward_store_find_hazard(void)
-{
-	steward_store.hazard = &steward_store.hazards[STEWARD_PROC_NUMBER].entry;
 }
 
 /*

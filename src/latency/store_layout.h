@@ -149,7 +149,7 @@ typedef struct StoreShared
 	pg_atomic_uint64 dropped;	/* anyone adds */
 } StoreShared;
 
-/* Where everything is; constant in a process once attached. */
+/* Where everything is; constant in a process once it has counted something. */
 typedef struct Store
 {
 	StoreShared *shared;		/* NULL unless preloaded */
@@ -159,8 +159,9 @@ typedef struct Store
 	uint32		head_shift;		/* 64 - log2(number of heads) */
 	HistogramPage *pages;
 	Hazard	   *hazards;
-	pg_atomic_uint32 *hazard;	/* ours; NULL until first used */
-	int64		short_ns;		/* executions below are short */
+	pg_atomic_uint32 *hazard;	/* ours; NULL until something is counted */
+	int64		short_ns;		/* executions below are short; 0 as long as
+								 * there is no hazard word */
 	uint32	   *log;			/* by the lock */
 	LWLock	   *lock;
 } Store;

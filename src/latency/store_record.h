@@ -26,7 +26,6 @@ extern void steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
 extern void steward_store_next_minute(LatencyEntry *entry, uint32 state,
 									  TimestampTz when);
 extern void steward_store_empty_sums(LatencyEntry *entry, uint32 state);
-extern void steward_store_find_hazard(void);
 
 /*
  * Add to the sums of an entry, or subtract.  Returns what was in the word for
@@ -95,8 +94,6 @@ record_unlocked(int64 queryid, Oid role, bool toplevel, int64 latency_ns,
 	if (unlikely(page == 0))
 		return false;
 
-	if (unlikely(steward_store.hazard == NULL))
-		steward_store_find_hazard();
 	pg_atomic_write_u32(steward_store.hazard, number);
 	sums = add_sums(entry, latency_ns, waited_us, is_short);
 	if (unlikely(pg_atomic_read_u32(&entry->state) != state))
