@@ -19,6 +19,7 @@ OBJS = \
 	src/latency/histogram.o \
 	src/latency/latency_reports.o \
 	src/latency/n_plus_one.o \
+	src/latency/n_plus_one_chance.o \
 	src/latency/n_plus_one_group.o \
 	src/latency/n_plus_one_report.o \
 	src/latency/n_plus_one_rule.o \
