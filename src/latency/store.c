@@ -278,7 +278,8 @@ steward_store_next_minute(LatencyEntry *entry, uint32 state, TimestampTz when)
 
 /*
  * Make room in the word for the sums of short executions.  This is done under
- * the lock, so that no report sees the times neither here nor there.
+ * the lock, so that a report finds the times in one of the two places.  If this
+ * process has the lock, see above, somebody else will do it.
  */
 void
 steward_store_empty_sums(LatencyEntry *entry, uint32 state)
