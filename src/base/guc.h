@@ -36,9 +36,9 @@ extern int	steward_latency_warning;
 extern int	steward_latency_critical;
 
 /* pg_steward.n_plus_one and n_plus_one_*: see latency/n_plus_one.c */
-extern bool steward_nplusone;
+extern STEWARD_HIDDEN bool steward_nplusone;
 extern int	steward_nplusone_threshold; /* executions */
-extern int	steward_nplusone_gap;	/* milliseconds */
+extern STEWARD_HIDDEN int steward_nplusone_gap; /* milliseconds */
 extern int	steward_nplusone_max;	/* pairs kept in shared memory */
 
 /* pg_steward.pool_*: see pool/sampler.c and pool/pressure.c */
