@@ -13,6 +13,7 @@ OBJS = \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \
+	src/base/read_stream.o \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
@@ -34,7 +35,14 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
-	src/storage/relation_files.o
+	src/storage/bloat_target.o \
+	src/storage/block_sample.o \
+	src/storage/estimate.o \
+	src/storage/free_map.o \
+	src/storage/heap_bloat.o \
+	src/storage/heap_scan.o \
+	src/storage/relation_files.o \
+	src/storage/rewrite_model.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))

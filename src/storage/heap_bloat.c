@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * heap_bloat.c
+ *	  What a rewrite of a table would free.
+ *
+ * Waste is the size now less the size after VACUUM FULL, of the heap and of
+ * its TOAST table each.  The size after it is predicted (rewrite_model.c) from
+ * the rows on a sample of blocks (block_sample.c, heap_scan.c), with the help
+ * of the maps (free_map.c, estimate.c), or from all blocks.
+ *
+ * The value of a sampled page is the number of new pages that it accounts for:
+ *
+ *		(bytes kept + leftover - closings * mean leftover) * density
+ *
+ * where "leftover" is what stayed free on the new pages that were closed while
+ * this page was packed, and density is pages a byte, gaps included.  The last
+ * two terms add up to nothing over the sample; with them the values vary only
+ * as much as the new size is uncertain: a page of wide rows with a big gap
+ * carries few bytes, but makes a page with a big gap again.
+ *
+ * Values of dropped columns stay in TOAST, where their chunks look like any
+ * others; VACUUM FULL does not copy them.  The heap tells how many there are.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/heapam.h"
+#include "commands/progress.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "utils/backend_progress.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "storage/bloat_target.h"
+#include "storage/block_sample.h"
+#include "storage/estimate.h"
+#include "storage/free_map.h"
+#include "storage/heap_bloat.h"
+#include "storage/heap_scan.h"
+
+/* Intervals are never narrower than this share of a relation, and a page. */
+#define FLOOR_SHARE 0.001
+#define FLOOR_PAGES 1.0
+
+/* What is known of one relation, heap or TOAST. */
+typedef struct RelationResult
+{
+	BlockNumber nblocks;
+	bool		complete;		/* all blocks were read */
+	StewardHeapScan scan;
+	StewardEstimate estimate;	/* new pages a page */
+	StewardEstimate dropped;	/* bytes in TOAST of dropped columns, a page */
+	double		visible_share;
+	int64		blocks_read;
+} RelationResult;
+
+/*
+ * Read all blocks.
+ */
+static void
+read_everything(Relation rel, RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+	bool		progress = MyBEEntry != NULL &&
+		MyBEEntry->st_progress_command == PROGRESS_COMMAND_INVALID;
+
+	if (progress)
+	{
+		pgstat_progress_start_command(PROGRESS_COMMAND_ANALYZE,
+									  RelationGetRelid(rel));
+		pgstat_progress_update_param(PROGRESS_ANALYZE_PHASE,
+									 PROGRESS_ANALYZE_PHASE_ACQUIRE_SAMPLE_ROWS);
+		pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_TOTAL,
+									 result->nblocks);
+		scan->report_progress = true;
+	}
+	result->blocks_read = steward_blocks_read(rel, MAIN_FORKNUM, NULL,
+											  result->nblocks,
+											  steward_heap_scan_page, scan);
+	if (progress)
+		pgstat_progress_end_command();
+	result->complete = true;
+}
+
+/*
+ * Turn the pages seen into observations and estimate: new pages, and bytes of
+ * dropped columns.
+ */
+static void
+estimate_pages(Relation rel, const StewardFreeMap *map,
+			   StewardObservation *observations, RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+	StewardPacking *packing = &scan->packing;
+	int			n = scan->counts.pages;
+	double		density = steward_packing_density(packing);
+	double		mean_leftover = packing->leftover / Max(packing->closed, 1);
+	double		weight = packing->bytes > 0 ? scan->counts.bytes / packing->bytes : 0;
+	StewardControls controls = map->controls;
+
+	for (int i = 0; i < n; i++)
+	{
+		StewardHeapPage *page = &scan->pages[i];
+
+		observations[i].block = page->block;
+		steward_freemap_observe(map, rel, &observations[i]);
+		observations[i].value = density *
+			(page->bytes +
+			 weight * (page->leftover - page->closings * mean_leftover));
+	}
+	steward_estimate_mean(observations, n, result->nblocks, &controls,
+						  Max(FLOOR_SHARE, FLOOR_PAGES / result->nblocks),
+						  &result->estimate);
+
+	if (!OidIsValid(scan->reform.toast))
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		observations[i].block = scan->pages[i].block;
+		steward_freemap_observe(map, rel, &observations[i]);
+		observations[i].value = scan->pages[i].dropped;
+	}
+	memset(controls.prior, 0, sizeof(controls.prior));
+	controls.uncertain = 0;
+	steward_estimate_mean(observations, n, result->nblocks, &controls, 0,
+						  &result->dropped);
+}
+
+/*
+ * Is what dropped columns have in a TOAST table of this size known well
+ * enough?
+ */
+static bool
+dropped_settled(const RelationResult *result, BlockNumber toast_blocks)
+{
+	return result->dropped.spread * result->nblocks <=
+		FLOOR_SHARE * 10 * toast_blocks * BLCKSZ;
+}
+
+/*
+ * Read a sample of the blocks, in stages, until the interval is narrow enough
+ * or the sample as big as it may become.
+ */
+static void
+read_sample(Relation rel, const StewardHeapBloatOptions *options,
+			BlockNumber toast_blocks, RelationResult *result)
+{
+	StewardBlockSample sample;
+	StewardFreeMap map;
+	StewardObservation *observations;
+	StewardHeapScan *scan = &result->scan;
+
+	steward_sample_init(&sample, result->nblocks, options->sample_blocks,
+						options->budget);
+	observations = palloc_array(StewardObservation, sample.maximum + 1);
+	scan->pages = palloc_array(StewardHeapPage, sample.maximum + 1);
+	steward_freemap_read(&map, rel, result->nblocks,
+						 Max(sample.maximum / 3, 4));
+	result->visible_share = map.visible_share;
+	result->blocks_read = map.blocks_read;
+
+	while (!scan->interrupted && steward_sample_stage(&sample))
+	{
+		result->blocks_read +=
+			steward_blocks_read(rel, MAIN_FORKNUM, sample.batch, sample.nbatch,
+								steward_heap_scan_page, scan);
+		if (sample.complete)
+			break;
+		estimate_pages(rel, &map, observations, result);
+		if (steward_estimate_settled(&result->estimate) &&
+			dropped_settled(result, toast_blocks))
+			break;
+	}
+	result->complete = sample.complete;
+}
+
+/*
+ * Look into one relation that is open.  toast_blocks is the size of its TOAST
+ * table, for a heap.
+ */
+static void
+examine(Relation rel, const StewardHeapBloatOptions *options,
+		BlockNumber toast_blocks, RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+	StewardPacking *packing = &scan->packing;
+
+	memset(result, 0, sizeof(RelationResult));
+	result->nblocks = RelationGetNumberOfBlocks(rel);
+	steward_heap_scan_init(scan, rel);
+	if (options->exact)
+		read_everything(rel, result);
+	else
+		read_sample(rel, options, toast_blocks, result);
+
+	if (result->complete && result->nblocks > 0)
+	{
+		double		pages = scan->is_toast ?
+			scan->counts.bytes * steward_packing_density(packing) :
+			steward_packing_pages(packing);
+
+		result->estimate.mean = pages / result->nblocks;
+		result->estimate.low = result->estimate.high = result->estimate.mean;
+		result->dropped.mean = scan->counts.dropped / result->nblocks;
+		result->dropped.low = result->dropped.high = result->dropped.mean;
+	}
+}
+
+/*
+ * Bytes that a relation of nblocks blocks loses when it gets this many pages.
+ */
+static int64
+pages_to_waste(BlockNumber nblocks, double new_pages)
+{
+	double		pages = ceil(new_pages - 1e-6);
+
+	pages = Min(Max(pages, 0), nblocks);
+	return (int64) (nblocks - pages) * BLCKSZ;
+}
+
+/* Fill in size and waste from an interval of the new size, in pages. */
+static void
+set_waste(StewardWaste *waste, BlockNumber nblocks, double mean, double low,
+		  double high)
+{
+	waste->bytes = (int64) nblocks * BLCKSZ;
+	waste->wasted = pages_to_waste(nblocks, mean);
+	waste->wasted_low = pages_to_waste(nblocks, high);
+	waste->wasted_high = pages_to_waste(nblocks, low);
+}
+
+/* Add up what was counted, scaled to all blocks. */
+static void
+add_counts(StewardHeapBloat *bloat, const RelationResult *result)
+{
+	const StewardHeapCounts *counts = &result->scan.counts;
+	double		scale;
+
+	bloat->blocks_read += result->blocks_read;
+	bloat->interrupted |= result->scan.interrupted;
+	if (counts->pages == 0)
+		return;
+	scale = (double) result->nblocks / counts->pages;
+	bloat->dead_bytes += counts->dead_bytes * scale;
+	bloat->held_bytes += counts->held_bytes * scale;
+	bloat->free_bytes += counts->free_bytes * scale;
+	if (result->scan.is_toast)
+		return;
+
+	bloat->dead_tuples = counts->dead * scale;
+	/* rows go with the bytes kept, of which more is known */
+	if (counts->bytes > 0)
+		scale = result->estimate.mean * result->nblocks /
+			(counts->bytes * steward_packing_density(&result->scan.packing));
+	bloat->live_tuples = counts->live * scale;
+	bloat->recently_dead_tuples = counts->recently_dead * scale;
+	bloat->kept_tuples = bloat->live_tuples + bloat->recently_dead_tuples;
+	bloat->heap_only_tuples = counts->heap_only * scale;
+	bloat->visible_share = result->visible_share;
+	bloat->exact = result->complete;
+}
+
+/*
+ * Put together what the TOAST table's pages and the heap's dropped columns say
+ * about the size of TOAST after a rewrite.
+ */
+static void
+set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
+				const RelationResult *toast)
+{
+	double		n = toast->nblocks;
+	double		density = steward_packing_density(&toast->scan.packing);
+	double		dropped = heap->dropped.mean * heap->nblocks * density;
+	double		spread = (heap->dropped.high - heap->dropped.mean) *
+		heap->nblocks * density;
+	double		mean = toast->estimate.mean * n;
+	double		low = mean - toast->estimate.low * n;
+	double		high = toast->estimate.high * n - mean;
+	double		floor = Max(FLOOR_PAGES, FLOOR_SHARE * n);
+
+	/* The order of values in the new file is not known exactly, even now. */
+	mean -= dropped;
+	set_waste(&bloat->toast, toast->nblocks, mean,
+			  mean - Max(floor, hypot(low, spread)),
+			  mean + Max(floor, hypot(high, spread)));
+}
+
+/*
+ * Estimate what a rewrite of this table would free.  The caller has it open
+ * with AccessShareLock; it is a heap, not a TOAST table of itself unless its
+ * TOAST is not asked for.  Its TOAST table is locked and released here.  May
+ * raise an error on a damaged page: run it in steward_target_guarded().
+ * Memory is released before it returns.
+ */
+void
+steward_heap_bloat_estimate(Relation rel,
+							const StewardHeapBloatOptions *options,
+							StewardHeapBloat *bloat)
+{
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext,
+											   "pg_steward heap bloat",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(work);
+	Oid			toast_id = rel->rd_rel->reltoastrelid;
+	Relation	toast_rel = NULL;
+	BlockNumber toast_blocks = 0;
+	RelationResult heap;
+	RelationResult toast;
+
+	memset(bloat, 0, sizeof(StewardHeapBloat));
+	if (options->toast && OidIsValid(toast_id))
+		toast_rel = steward_target_open(toast_id, options->patience_ms,
+										&bloat->toast_reason);
+	if (toast_rel)
+		toast_blocks = RelationGetNumberOfBlocks(toast_rel);
+
+	examine(rel, options, toast_blocks, &heap);
+	add_counts(bloat, &heap);
+	set_waste(&bloat->heap, heap.nblocks, heap.estimate.mean * heap.nblocks,
+			  heap.estimate.low * heap.nblocks,
+			  heap.estimate.high * heap.nblocks);
+	if (toast_rel)
+	{
+		examine(toast_rel, options, 0, &toast);
+		add_counts(bloat, &toast);
+		set_toast_waste(bloat, &heap, &toast);
+		steward_target_close(toast_rel);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(work);
+}
