@@ -35,14 +35,17 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \
+	src/storage/quick_bloat.o \
 	src/storage/relation_files.o \
-	src/storage/rewrite_model.o
+	src/storage/rewrite_model.o \
+	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
