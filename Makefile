@@ -65,13 +65,14 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	table_bloat \
 	connections \
 	cache_and_indexes \
 	vacuum \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = locked_relations bloat_locks
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl
