@@ -263,7 +263,7 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 			BlockNumber toast_blocks, RelationResult *result)
 {
 	StewardBlockSample sample;
-	StewardFreeMap map;
+	StewardFreeMap map = {0};	/* not needed where all blocks are read */
 	StewardObservation *observations;
 	StewardHeapScan *scan = &result->scan;
 	bool		led = false;
@@ -272,13 +272,15 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 						options->budget);
 	observations = palloc_array(StewardObservation, sample.maximum + 1);
 	scan->pages = palloc_array(StewardHeapPage, sample.maximum + 1);
-	steward_freemap_read(&map, rel, result->nblocks,
-						 Max(sample.maximum / 3, 4));
-	result->visible_share = map.visible_share;
-	result->blocks_read = map.blocks_read;
 
 	while (!scan->interrupted && steward_sample_stage(&sample))
 	{
+		if (map.nblocks == 0 && !sample.complete)
+		{
+			steward_freemap_read(&map, rel, result->nblocks,
+								 Max(sample.maximum / 3, 4));
+			result->blocks_read += map.blocks_read;
+		}
 		if (sample.complete && sample.nbatch < sample.nchosen)
 		{
 			/* in order, once and for all */
@@ -303,6 +305,7 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 		if (led && 5 * sample.nchosen > sample.maximum)
 			break;				/* twice as many would be four times */
 	}
+	result->visible_share = map.visible_share;
 	result->complete = sample.complete && !scan->interrupted;
 }
 
@@ -318,6 +321,7 @@ take_exact(RelationResult *result)
 
 	if (result->nblocks == 0)
 		return;
+	result->visible_share = (double) scan->counts.visible / result->nblocks;
 	if (scan->is_toast)
 		pages = scan->counts.bytes * new_density(result);
 	memset(estimate, 0, sizeof(StewardEstimate));

@@ -125,6 +125,7 @@ scan_tuples(StewardHeapScan *scan, Relation rel, Buffer buffer,
 	bool		all_visible = PageIsAllVisible(page);
 	HeapTupleData tuple;
 
+	scan->counts.visible += all_visible;
 	tuple.t_tableOid = RelationGetRelid(rel);
 	for (OffsetNumber number = FirstOffsetNumber; number <= last; number++)
 	{

@@ -31,6 +31,7 @@ typedef struct StewardHeapPage
 typedef struct StewardHeapCounts
 {
 	int64		pages;
+	int64		visible;		/* of them, marked all-visible */
 	double		bytes;			/* of rows kept, as stored again */
 	double		dropped;		/* bytes in TOAST of dropped columns' values */
 	double		live;			/* rows */
