@@ -223,6 +223,7 @@ steward_estimate_mean(StewardObservation *observations, int n,
 	double		mean = 0;
 	double		part = 1 - (double) n / Max(population, 1);
 	double		variance;
+	double		spread;
 	double		emptier;
 	double		fuller;
 	int			uncertain = 0;
@@ -255,7 +256,6 @@ steward_estimate_mean(StewardObservation *observations, int n,
 		variance += slope[j] * slope[j] * controls->variance[j];
 	}
 	mean = Max(mean, 0);
-	variance += mean * mean * scale_error * scale_error;
 
 	estimate->mean = mean;
 	estimate->spread = (1 + STOPPING_MARGIN / sqrt(n)) *
@@ -264,10 +264,9 @@ steward_estimate_mean(StewardObservation *observations, int n,
 		Min(NORMAL_QUANTILE * NORMAL_QUANTILE / Max(uncertain, 1), 1);
 	emptier = estimate->unseen / 2 * Min(mean, 1);
 	fuller = estimate->unseen / 2 * Max(1 - mean, 0);
-	estimate->low = mean -
-		Max(floor, emptier + hypot(estimate->spread, emptier));
-	estimate->high = mean +
-		Max(floor, fuller + hypot(estimate->spread, fuller));
+	spread = hypot(estimate->spread, NORMAL_QUANTILE * mean * scale_error);
+	estimate->low = mean - Max(floor, emptier + hypot(spread, emptier));
+	estimate->high = mean + Max(floor, fuller + hypot(spread, fuller));
 	estimate->low = Max(estimate->low, 0);
 }
 

@@ -45,7 +45,7 @@ typedef struct StewardEstimate
 	double		mean;
 	double		low;			/* 95 % interval */
 	double		high;
-	double		spread;			/* half width from the variance seen */
+	double		spread;			/* half width that more blocks would reduce */
 	double		unseen;			/* what pages of a kind not seen may add */
 } StewardEstimate;
 
