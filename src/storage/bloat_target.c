@@ -221,24 +221,23 @@ steward_target_guarded(StewardTargetWork work, void *arg,
 /*
  * Is somebody waiting for a lock that ours keeps him from?
  *
- * A lock of another mode is tried first: it is refused at once if a request
- * for an exclusive lock is in the queue, and costs next to nothing otherwise.
- * As it is also refused by some locks that we get along with, the queue itself
- * is looked at then.
+ * Locks as weak as ours are not in the shared table of locks, until somebody
+ * asks for a stronger one.  So the number of requests there, which costs next
+ * to nothing, tells that all is well; only if there are several, the queue
+ * itself is looked at.
  */
 bool
 steward_target_in_the_way(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Oid			database = rel->rd_lockInfo.lockRelId.dbId;
+	LOCKTAG		tag;
 	LockData   *locks;
 	bool		waiting = false;
 
-	if (ConditionalLockRelationOid(relid, RowShareLock))
-	{
-		UnlockRelationOid(relid, RowShareLock);
+	SET_LOCKTAG_RELATION(tag, database, relid);
+	if (LockWaiterCount(&tag) < 2)
 		return false;
-	}
 
 	locks = GetLockStatusData();
 	for (int i = 0; i < locks->nelements; i++)

@@ -64,6 +64,9 @@
  */
 #define WIDE_GAP 0.012
 
+/* One in so many blocks of the first stage is read first. */
+#define PILOT_STEP 5
+
 /* What a lead-in of one block leaves of the gaps' deviation, as an error. */
 #define LED_ERROR 0.05
 
@@ -262,7 +265,32 @@ start_again(Relation rel, const StewardBlockSample *sample,
 	memset(&scan->counts, 0, sizeof(scan->counts));
 	steward_packing_init(&scan->packing, scan->packing.reserve);
 	steward_packing_init(&scan->values, scan->values.reserve);
+	result->led = true;
 	read_blocks(rel, sample->chosen, sample->nchosen, true, result);
+}
+
+/*
+ * Read the first stage.  Some of its blocks tell whether the others have to be
+ * led in.
+ */
+static void
+read_first(Relation rel, const StewardBlockSample *sample,
+		   RelationResult *result)
+{
+	BlockNumber *part = palloc_array(BlockNumber, sample->nbatch);
+
+	for (int turn = 0; turn < 2; turn++)
+	{
+		int			n = 0;
+
+		for (int i = 0; i < sample->nbatch; i++)
+			if ((i % PILOT_STEP != 0) == turn)
+				part[n++] = sample->batch[i];
+		read_blocks(rel, part, n, false, result);
+		if (result->scan.interrupted || rows_are_wide(&result->scan))
+			break;
+	}
+	pfree(part);
 }
 
 /*
@@ -300,14 +328,14 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 			read_blocks(rel, sample.chosen, sample.nchosen, false, result);
 			break;
 		}
-		read_blocks(rel, sample.batch, sample.nbatch, result->led, result);
+		if (scan->counts.pages == 0 && !sample.complete)
+			read_first(rel, &sample, result);
+		else
+			read_blocks(rel, sample.batch, sample.nbatch, result->led, result);
 		if (sample.complete)
 			break;
 		if (!result->led && rows_are_wide(scan))
-		{
-			result->led = true;
 			start_again(rel, &sample, result);
-		}
 		estimate_pages(rel, &map, observations, result);
 		if (result->known)
 			break;
