@@ -18,6 +18,7 @@ OBJS = \
 	src/base/launcher.o \
 	src/base/machine.o \
 	src/base/query.o \
+	src/base/read_stream.o \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
@@ -49,7 +50,17 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
-	src/storage/relation_files.o
+	src/storage/bloat_report.o \
+	src/storage/bloat_target.o \
+	src/storage/block_sample.o \
+	src/storage/estimate.o \
+	src/storage/free_map.o \
+	src/storage/heap_bloat.o \
+	src/storage/heap_scan.o \
+	src/storage/quick_bloat.o \
+	src/storage/relation_files.o \
+	src/storage/rewrite_model.o \
+	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
@@ -69,6 +80,7 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	table_bloat \
 	connections \
 	pool \
 	cache_and_indexes \
@@ -77,7 +89,7 @@ REGRESS = \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = index_builds locked_relations
+ISOLATION      = bloat_locks index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl
