@@ -34,7 +34,8 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
-	src/storage/relation_files.o
+	src/storage/relation_files.o \
+	src/storage/relation_sizes.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))

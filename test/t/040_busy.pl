@@ -166,7 +166,7 @@ is( $node->safe_psql(
 # A report can be cancelled, and leaves nothing behind.
 my ($ret, $stdout, $stderr) = $node->psql('postgres', q{
 	SET statement_timeout = '1ms';
-	SELECT count(*) FROM generate_series(1, 100000) g, LATERAL (SELECT count(*) FROM steward.relation_files() WHERE g > 0) x});
+	SELECT count(*) FROM generate_series(1, 100000) g, LATERAL (SELECT count(*) FROM steward.relation_sizes() WHERE g > 0) x});
 like($stderr, qr/canceling statement due to statement timeout/, 'cancelled');
 
 # Repeated calls do not grow the backend.
