@@ -34,6 +34,7 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/storage/disk_usage.o \
 	src/storage/relation_files.o \
 	src/storage/relation_sizes.o
 
@@ -55,6 +56,7 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	disk_usage \
 	connections \
 	cache_and_indexes \
 	vacuum \

@@ -176,6 +176,7 @@ is( $node->safe_psql(
 	CREATE TEMP TABLE before AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;
 	DO $$ BEGIN FOR i IN 1..200 LOOP
 		PERFORM get_table_sizes(); PERFORM get_database_size(); PERFORM get_slow_queries();
+		PERFORM get_schema_sizes(); PERFORM get_tablespace_sizes(); PERFORM get_disk_usage();
 		PERFORM get_index_usage(); PERFORM get_vacuum_status(); PERFORM get_active_connections();
 	END LOOP; END $$;
 	CREATE TEMP TABLE after AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;
