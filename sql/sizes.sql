@@ -58,6 +58,7 @@ INSERT INTO elsewhere SELECT g, repeat('z', 3000) FROM generate_series(1, 300) g
 VACUUM elsewhere;
 CREATE TABLE index_elsewhere AS SELECT * FROM plain;
 CREATE INDEX ON index_elsewhere (id) TABLESPACE sz_space;
+ANALYZE index_elsewhere;
 CREATE SCHEMA sz_second;
 CREATE TABLE sz_second.alone AS SELECT g FROM generate_series(1, 3000) g;
 CREATE SCHEMA sz_empty;
