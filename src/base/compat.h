@@ -64,7 +64,7 @@
 /* File numbers of mapped catalogs, and who owns a temporary schema. */
 #if PG_VERSION_NUM < 160000
 #define RelationMapOidToFilenumber(relid, shared) \
-	RelationMapOidToFilenode((relid), (shared))
+	RelationMapOidToFilenode(relid, shared)
 #endif
 #if PG_VERSION_NUM < 170000
 #define GetTempNamespaceProcNumber(schema) GetTempNamespaceBackendId(schema)
