@@ -124,6 +124,31 @@ CREATE INDEX rebuilt_u ON rebuilt (u);
 DELETE FROM rebuilt WHERE random() < .5;
 REINDEX INDEX rebuilt_u;
 ANALYZE rebuilt;
+-- large enough for a sample to miss something
+CREATE TABLE large AS
+SELECT g AS id, gen_random_uuid() AS u, (1000 * random() ^ 3)::int AS k, left(md5(random()::text), 4 + g % 25) AS t
+  FROM generate_series(1, 400000) g;
+CREATE INDEX large_id ON large (id);
+CREATE INDEX large_u ON large (u);
+CREATE INDEX large_k ON large (k);
+CREATE INDEX large_t ON large (t);
+CREATE INDEX large_k_id ON large (k, id);
+DELETE FROM large WHERE id BETWEEN 50000 AND 120000 OR k < 2 OR random() < .1;
+VACUUM ANALYZE large;
+CREATE TABLE large_raw AS SELECT id, u, k FROM large;
+CREATE INDEX large_raw_id ON large_raw (id);
+CREATE INDEX large_raw_u ON large_raw (u);
+CREATE INDEX large_raw_k ON large_raw (k);
+VACUUM ANALYZE large_raw;
+DELETE FROM large_raw WHERE id % 100000 < 20000 OR id % 7 = 0;
+UPDATE large_raw SET k = k + 1 WHERE id % 11 = 0;
+CREATE TABLE large_grown (id int, k int, u uuid);
+CREATE INDEX large_grown_u ON large_grown (u);
+CREATE INDEX large_grown_k ON large_grown (k);
+INSERT INTO large_grown SELECT id, k, u FROM large WHERE id < 60000;
+INSERT INTO large_grown SELECT id, k, u FROM large WHERE id > 250000;
+DELETE FROM large_grown WHERE u < '30000000-0000-0000-0000-000000000000' AND random() < .9;
+VACUUM ANALYZE large_grown;
 CREATE TABLE index_tiny AS SELECT g AS id FROM generate_series(1, 100) g;
 CREATE INDEX index_tiny_id ON index_tiny (id);
 CREATE TABLE index_empty (id int PRIMARY KEY);

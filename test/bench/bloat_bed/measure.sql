@@ -22,6 +22,10 @@ SELECT c.oid, c.oid, c.relname::text, 'index', a.amname::text, pg_relation_size(
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
  WHERE n.nspname IN ('idx', 'pgb', 'pgb_70', 'pgb_run') AND c.relkind = 'i';
 
+-- what the server believes about tables, which REINDEX corrects
+CREATE TABLE bed.belief AS
+SELECT oid, relpages, reltuples, relallvisible FROM pg_class WHERE relkind IN ('r', 'm');
+
 CREATE TABLE bed.result (
     method text, oid oid, estimate bigint, low bigint, high bigint,
     blocks bigint, ms float8, reason text);
@@ -180,15 +184,15 @@ SELECT CASE WHEN r.part <> 'index' THEN 'heap, TOAST' WHEN r.am = 'btree' THEN '
  WHERE d.low IS NOT NULL AND r.size > 0
  GROUP BY 1, r.name, r.size, r.truth;
 
--- Errors in percentage points of the relation's size.  What is not answered
--- counts as "no bloat" in FN, and not in the means.
+-- Errors in percentage points of the relation's size.  What is not answered has
+-- none.
 CREATE VIEW bed.error AS
 SELECT s.method, CASE WHEN r.part <> 'index' THEN 'heap, TOAST' WHEN r.am = 'btree' THEN 'b-tree' ELSE 'other index' END AS class,
        r.*, s.estimate, s.low, s.high, s.blocks, s.ms, s.reason,
        100.0 * r.truth / r.size AS truth_pct,
-       100.0 * (greatest(s.estimate, 0) - r.truth) / r.size AS pp,
-       100.0 * (greatest(s.estimate, 0) - r.truth) / r.size > 10 AND 100.0 * r.truth / r.size < 10 AS false_positive,
-       100.0 * (r.truth - greatest(coalesce(s.estimate, 0), 0)) / r.size > 10 AND 100.0 * r.truth / r.size >= 10 AS false_negative
+       CASE WHEN s.estimate IS NOT NULL THEN 100.0 * (greatest(s.estimate, 0) - r.truth) / r.size END AS pp,
+       s.estimate IS NOT NULL AND 100.0 * (greatest(s.estimate, 0) - r.truth) / r.size > 10 AND 100.0 * r.truth / r.size < 10 AS false_positive,
+       s.estimate IS NOT NULL AND 100.0 * (r.truth - greatest(s.estimate, 0)) / r.size > 10 AND 100.0 * r.truth / r.size >= 10 AS false_negative
   FROM bed.result s JOIN bed.relation r USING (oid)
  WHERE r.size > 0;
 CREATE VIEW bed.summary AS
