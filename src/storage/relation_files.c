@@ -287,20 +287,23 @@ fork_bytes(const char *directory, const StewardFilesKey *key,
  * The files of one relation; never NULL.  A relation that was rewritten or
  * created after its directory was read has a number not seen there: its files
  * are looked at now, so that what is being rewritten does not appear empty.
- * The result is valid until the next call.
+ * If "changed", they were seen at a moment when they were still being written,
+ * and are looked at again.  The result is valid until the next call.
  */
 StewardFiles *
-steward_files_find(StewardFilesTable *table, const StewardFilesKey *key)
+steward_files_find(StewardFilesTable *table, const StewardFilesKey *key,
+				   bool changed)
 {
 	StewardFiles *entry = files_lookup(table->hash, *key);
 	char	   *directory;
 
-	if (entry != NULL)
+	if (entry != NULL && !changed)
 		return entry;
 
 	directory = GetDatabasePath(key->tablespace == GLOBALTABLESPACE_OID ?
 								InvalidOid : MyDatabaseId, key->tablespace);
 	entry = enter_files(table->hash, key);
+	entry->main_bytes = entry->all_bytes = 0;
 	for (int i = 0; i < lengthof(fork_suffixes); i++)
 	{
 		int64		bytes = fork_bytes(directory, key, fork_suffixes[i]);

@@ -37,7 +37,8 @@ typedef struct StewardFilesTable StewardFilesTable;
 
 extern StewardFilesTable *steward_files_read(void);
 extern StewardFiles *steward_files_find(StewardFilesTable *table,
-										const StewardFilesKey *key);
+										const StewardFilesKey *key,
+										bool changed);
 extern StewardFiles *steward_files_next(StewardFilesTable *table);
 extern void steward_files_free(StewardFilesTable *table);
 

@@ -21,7 +21,9 @@
  * compiles the report before it runs it, which takes a second.
  *
  * The snapshot is the server's own for catalogs, so that a rewrite committed
- * while we were reading, or made by the caller's transaction, is seen.
+ * while we were reading, or made by the caller's transaction, is seen.  What
+ * was committed since the directories began to be read, by a snapshot taken
+ * then, may have been written at that moment: its files are looked at again.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -103,7 +105,8 @@ typedef struct StorageSum
 /* A pass over the catalogs. */
 typedef struct SizePass
 {
-	Snapshot	snapshot;
+	Snapshot	before;			/* taken before the directories were read */
+	Snapshot	snapshot;		/* and after */
 	StewardFilesTable *files;
 	HTAB	   *tables;			/* of TableSizes */
 	Belonging  *belongings;		/* sorted by relid once complete */
@@ -182,7 +185,17 @@ sort_belongings(SizePass *pass)
 }
 
 /*
- * Take a snapshot of the catalogs as they are now.
+ * A snapshot of the catalogs as they are now.
+ */
+static Snapshot
+catalogs_now(void)
+{
+	InvalidateCatalogSnapshot();
+	return RegisterSnapshot(GetCatalogSnapshot(RelationRelationId));
+}
+
+/*
+ * Begin to read the catalogs.
  */
 static void
 start_catalogs(SizePass *pass)
@@ -190,8 +203,7 @@ start_catalogs(SizePass *pass)
 	pass->max_belongings = 1024;
 	pass->nbelongings = 0;
 	pass->belongings = palloc(pass->max_belongings * sizeof(Belonging));
-	InvalidateCatalogSnapshot();
-	pass->snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationRelationId));
+	pass->snapshot = catalogs_now();
 }
 
 /*
@@ -243,8 +255,9 @@ note_table(SizePass *pass, HeapTuple tuple)
  * The files of a relation, or NULL if it cannot have any.
  */
 static StewardFiles *
-files_of(SizePass *pass, Form_pg_class class)
+files_of(SizePass *pass, HeapTuple tuple)
 {
+	Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
 	StewardFilesKey key;
 
 	if (!RELKIND_HAS_STORAGE(class->relkind))
@@ -263,7 +276,9 @@ files_of(SizePass *pass, Form_pg_class class)
 	if (class->relpersistence == RELPERSISTENCE_TEMP)
 		key.temp_owner = GetTempNamespaceProcNumber(class->relnamespace);
 
-	return steward_files_find(pass->files, &key);
+	return steward_files_find(pass->files, &key,
+							  XidInMVCCSnapshot(HeapTupleHeaderGetXmin(tuple->t_data),
+												pass->before));
 }
 
 /*
@@ -340,7 +355,7 @@ static void
 measure_relation(SizePass *pass, HeapTuple tuple)
 {
 	Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
-	StewardFiles *files = files_of(pass, class);
+	StewardFiles *files = files_of(pass, tuple);
 
 	if (files == NULL)
 		return;
@@ -365,6 +380,7 @@ static void
 run_pass(SizePass *pass, StewardRows *rows, bool with_sums)
 {
 	pass->rows = rows;
+	pass->before = catalogs_now();
 	pass->files = steward_files_read();
 	pass->tables = make_table("pg_steward tables", sizeof(Oid),
 							  sizeof(TableSizes));
@@ -380,6 +396,7 @@ run_pass(SizePass *pass, StewardRows *rows, bool with_sums)
 	}
 	scan_catalog(RelationRelationId, pass, measure_relation);
 	UnregisterSnapshot(pass->snapshot);
+	UnregisterSnapshot(pass->before);
 }
 
 /*

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use File::Path qw(make_path);
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -169,6 +170,41 @@ my ($ret, $out, $err) = $node->psql(
 append_to_file("$tmp/stop", '');
 waitpid $pid, 0;
 is("$ret|$out|$err", '0|t|', 'vanishing files do no harm');
+
+# A table is never empty or incomplete because it is just being rewritten, and
+# temporary tables of a session that crashed are.
+$node->safe_psql('postgres', q{
+	CREATE TABLE rewritten AS SELECT g, repeat('r', 100) AS v FROM generate_series(1, 20000) g;
+	CREATE INDEX ON rewritten (g);
+	VACUUM rewritten});
+my $full = $node->safe_psql('postgres', q{VACUUM FULL rewritten; SELECT pg_total_relation_size('rewritten')});
+unlink "$tmp/stop";
+$pid = fork // die "could not fork: $!";
+if ($pid == 0)
+{
+	$node->psql('postgres', 'VACUUM FULL rewritten') until -e "$tmp/stop";
+	require POSIX;
+	POSIX::_exit(0);
+}
+my $wrong = $node->safe_psql('postgres', qq{
+	CREATE TEMP TABLE seen (bytes bigint);
+	DO \$\$ BEGIN FOR i IN 1..400 LOOP
+		INSERT INTO seen SELECT total_bytes FROM get_table_sizes() WHERE table_name = 'rewritten';
+	END LOOP; END \$\$;
+	SELECT count(*), count(*) FILTER (WHERE bytes <> $full), min(bytes), max(bytes) FROM seen});
+append_to_file("$tmp/stop", '');
+waitpid $pid, 0;
+is($wrong, "400|0|$full|$full", 'a table that is rewritten all the time');
+my ($in, $tempout, $temperr) = ("CREATE TEMP TABLE left_behind AS SELECT generate_series(1, 1000) g;\nSELECT 'made';\n", '', '');
+my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$tempout, '2>', \$temperr);
+$session->pump until $tempout =~ /made/ || $temperr;
+is($node->safe_psql('postgres', q{SELECT total_bytes > 0 FROM get_table_sizes() WHERE table_name = 'left_behind'}),
+	't', 'temporary table of another session');
+$node->stop('immediate');
+$session->kill_kill;
+$node->start;
+is($node->safe_psql('postgres', q{SELECT total_bytes FROM get_table_sizes() WHERE table_name = 'left_behind'}),
+	'0', 'left behind by a crash');
 
 # More than one segment: all count, in the heap and in what belongs to it.
 my $file = $node->safe_psql('postgres', q{SELECT pg_relation_filepath('near')});
