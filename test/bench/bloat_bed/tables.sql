@@ -10,6 +10,8 @@ SELECT setseed(:seed) \g /dev/null
 CREATE FUNCTION noise(len integer) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT left(string_agg(md5(random()::text), ''), len) FROM generate_series(1, 1 + len / 32) $$;
 
+CREATE FUNCTION g_share(id int) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN id < 20000 THEN .1 ELSE .5 END $$;
+
 -- append, expire
 CREATE TABLE log_clean AS
 SELECT g AS id, now() - g * interval '1 second' AS at, (g % 7)::smallint AS level,
@@ -141,6 +143,32 @@ CREATE TABLE short_long AS
 SELECT g AS id, repeat('v', 120 + g % 12) AS v, repeat('c', 3)::char(20) AS c FROM generate_series(1, 40000) g;
 DELETE FROM short_long WHERE id % 13 < 4;
 VACUUM ANALYZE short_long;
+
+CREATE TABLE one_a_page (id int, v text);
+ALTER TABLE one_a_page ALTER v SET STORAGE PLAIN;
+INSERT INTO one_a_page SELECT g, repeat('1', 4200 + g % 3000) FROM generate_series(1, 1200) g;
+DELETE FROM one_a_page WHERE id % 3 = 0;
+CREATE TABLE four_a_page (id int, v text);
+ALTER TABLE four_a_page ALTER v SET STORAGE PLAIN;
+INSERT INTO four_a_page SELECT g, repeat('4', 1600 + (random() * 800)::int) FROM generate_series(1, 5000) g;
+DELETE FROM four_a_page WHERE random() < .35;
+VACUUM ANALYZE four_a_page;
+CREATE TABLE drift AS SELECT g AS id, repeat('d', 10 + g / 100) AS v FROM generate_series(1, 40000) g;
+DELETE FROM drift WHERE random() < g_share(id);
+VACUUM ANALYZE drift;
+CREATE TABLE many_columns AS SELECT g AS id FROM generate_series(1, 15000) g;
+DO $$ BEGIN FOR i IN 1..90 LOOP EXECUTE format('ALTER TABLE many_columns ADD c%s int', i); END LOOP; END $$;
+UPDATE many_columns SET c7 = id, c70 = id, c90 = id WHERE random() < .6;
+VACUUM ANALYZE many_columns;
+UPDATE many_columns SET c33 = 1 WHERE id % 5 = 0;
+CREATE TABLE savepoints AS TABLE account;
+DO $$ BEGIN FOR i IN 1..20 LOOP
+    BEGIN
+        INSERT INTO savepoints SELECT * FROM account WHERE id % 40 = i;
+        IF i % 2 = 0 THEN RAISE EXCEPTION 'undo'; END IF;
+    EXCEPTION WHEN raise_exception THEN NULL; END;
+END LOOP; END $$;
+CREATE TABLE new_pages AS TABLE account;
 
 -- changes of the table itself
 CREATE TABLE column_dropped AS SELECT g AS id, repeat('d', 250) AS gone, md5(g::text) AS kept FROM generate_series(1, 30000) g;
@@ -311,6 +339,19 @@ ALTER TABLE toast_skew ALTER doc SET STORAGE EXTERNAL;
 INSERT INTO toast_skew SELECT g, noise((2100 + 50000 * random() ^ 10)::int) FROM generate_series(1, 3000) g;
 DELETE FROM toast_skew WHERE random() < .2;
 VACUUM ANALYZE toast_skew;
+CREATE TABLE toast_early (id int, a text, b text) WITH (toast_tuple_target = 256);
+INSERT INTO toast_early SELECT g, noise(200 + g % 300), noise(300) FROM generate_series(1, 9000) g;
+DELETE FROM toast_early WHERE random() < .3;
+VACUUM ANALYZE toast_early;
+CREATE TABLE toast_extended (id int, doc text);
+INSERT INTO toast_extended SELECT g, repeat(noise(400), 5 + g % 20) || noise(2500) FROM generate_series(1, 3000) g;
+UPDATE toast_extended SET doc = doc || noise(100) WHERE id % 4 = 0;
+DELETE FROM toast_extended WHERE id % 10 = 0;
+CREATE TABLE toast_main (id int, doc text, other text);
+ALTER TABLE toast_main ALTER doc SET STORAGE MAIN, ALTER other SET STORAGE MAIN;
+INSERT INTO toast_main SELECT g, noise(500 + g % 1400), noise((8000 * random() ^ 6)::int) FROM generate_series(1, 3000) g;
+UPDATE toast_main SET doc = left(doc, 700) WHERE random() < .5;
+VACUUM toast_main;
 CREATE TABLE toast_dropped AS SELECT id, doc, md5(id::text) AS kept FROM doc_clean;
 ALTER TABLE toast_dropped DROP doc;
 VACUUM ANALYZE toast_dropped;
