@@ -9,9 +9,14 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/index_compare.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_foreign_key.o \
+	src/advisor/index_state.o \
 	src/base/guc.o \
 	src/base/info.o \
+	src/base/launcher.o \
+	src/base/machine.o \
 	src/base/query.o \
 	src/base/rows.o \
 	src/base/shmem.o \
@@ -19,6 +24,7 @@ OBJS = \
 	src/latency/histogram.o \
 	src/latency/latency_reports.o \
 	src/latency/n_plus_one.o \
+	src/latency/n_plus_one_chance.o \
 	src/latency/n_plus_one_group.o \
 	src/latency/n_plus_one_report.o \
 	src/latency/n_plus_one_rule.o \
@@ -34,6 +40,15 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/pool/pool_count.o \
+	src/pool/pool_event.o \
+	src/pool/pool_log.o \
+	src/pool/pool_plan.o \
+	src/pool/pool_reports.o \
+	src/pool/pool_store.o \
+	src/pool/pressure.o \
+	src/pool/refusals.o \
+	src/pool/sampler.o \
 	src/storage/disk_usage.o \
 	src/storage/relation_files.o \
 	src/storage/relation_sizes.o
@@ -58,12 +73,14 @@ REGRESS = \
 	sizes \
 	disk_usage \
 	connections \
+	pool \
 	cache_and_indexes \
+	index_hygiene \
 	vacuum \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

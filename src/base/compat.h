@@ -87,14 +87,16 @@
 #endif
 
 /*
- * Rows of a query, after its timer was stopped.  Before 16 the executor knows
- * only those of the latest fetch from a cursor, but the timer counts all.
+ * Rows of a query.  Before 16 the executor knows only those of the latest
+ * fetch from a cursor, but the timer counts all: like time, apart from what it
+ * has summed up already.
  */
 #if PG_VERSION_NUM >= 160000
 #define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_total_processed)
 #else
 #define STEWARD_ROWS_PROCESSED(query) \
-	((uint64) (query)->totaltime->ntuples)
+	((uint64) (int64) ((query)->totaltime->ntuples + \
+					   (query)->totaltime->tuplecount))
 #endif
 
 /*
@@ -105,19 +107,56 @@
 #define STEWARD_QUERY_TIMER(query) ((query)->query_instr)
 #define STEWARD_REQUEST_TIMER(query, options) \
 	((query)->query_instr_options |= (options))
+#define STEWARD_REQUESTS_TIMER true
 #define STEWARD_ALLOCATE_TIMER(query, options) ((void) 0)
-#define STEWARD_TIMER_STOP(timer) ((void) 0)
 #define STEWARD_TIMER_NS(timer) INSTR_TIME_GET_NANOSEC((timer)->total)
-#define STEWARD_TIMER_UNFINISHED_NS(timer) 0
 #else
 #define STEWARD_QUERY_TIMER(query) ((query)->totaltime)
 #define STEWARD_REQUEST_TIMER(query, options) ((void) 0)
+#define STEWARD_REQUESTS_TIMER false
 #define STEWARD_ALLOCATE_TIMER(query, options) \
 	((query)->totaltime = InstrAlloc(1, (options), false))
-#define STEWARD_TIMER_STOP(timer) InstrEndLoop(timer)
-#define STEWARD_TIMER_NS(timer) ((int64) ((timer)->total * 1e9))
-#define STEWARD_TIMER_UNFINISHED_NS(timer) \
-	INSTR_TIME_GET_NANOSEC((timer)->counter)
+#define STEWARD_TIMER_NS(timer) \
+	((int64) ((timer)->total * 1e9) + \
+	 (int64) INSTR_TIME_GET_NANOSEC((timer)->counter))
+#endif
+
+/* Foreign keys over periods of time (Form_pg_constraint): since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) ((form)->conperiod)
+#else
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) false
+#endif
+
+/*
+ * Slots that ordinary users cannot have, and how many of max_connections are
+ * free; users of these include storage/proc.h and postmaster/postmaster.h.
+ * Before 16 one can only ask whether there are at least so many.
+ */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_RESERVED_SLOTS \
+	(SuperuserReservedConnections + ReservedConnections)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	((void) HaveNFreeProcs((max), &(nfree)))
+#else
+#define STEWARD_RESERVED_SLOTS (ReservedBackends)
+#define pgstat_get_local_beentry_by_index(i) \
+	pgstat_fetch_stat_local_beentry(i)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	do { \
+		int			high_ = (max) + 1; \
+\
+		(nfree) = 0; \
+		while (high_ - (nfree) > 1) \
+		{ \
+			int			middle_ = (nfree) + (high_ - (nfree)) / 2; \
+\
+			if (HaveNFreeProcs(middle_)) \
+				(nfree) = middle_; \
+			else \
+				high_ = middle_; \
+		} \
+	} while (0)
 #endif
 
 #endif							/* STEWARD_COMPAT_H */
