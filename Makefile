@@ -53,12 +53,14 @@ OBJS = \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
+	src/storage/disk_usage.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \
 	src/storage/quick_bloat.o \
 	src/storage/relation_files.o \
+	src/storage/relation_sizes.o \
 	src/storage/rewrite_model.o \
 	src/storage/table_bloat.o
 
@@ -81,6 +83,7 @@ REGRESS = \
 	n_plus_one \
 	sizes \
 	table_bloat \
+	disk_usage \
 	connections \
 	pool \
 	cache_and_indexes \

@@ -61,6 +61,15 @@
 #include "utils/queryjumble.h"
 #endif
 
+/* File numbers of mapped catalogs, and who owns a temporary schema. */
+#if PG_VERSION_NUM < 160000
+#define RelationMapOidToFilenumber(relid, shared) \
+	RelationMapOidToFilenode(relid, shared)
+#endif
+#if PG_VERSION_NUM < 170000
+#define GetTempNamespaceProcNumber(schema) GetTempNamespaceBackendId(schema)
+#endif
+
 /* Parameters of post_parse_analyze_hook. */
 #if PG_VERSION_NUM >= 190000
 #define POST_PARSE_ANALYZE_PARAMS \
