@@ -37,10 +37,15 @@ OBJS = \
 	src/pool/activity.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
+	src/storage/btree_bloat.o \
+	src/storage/btree_page.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \
+	src/storage/index_bloat.o \
+	src/storage/index_heap.o \
+	src/storage/index_pages.o \
 	src/storage/relation_files.o \
 	src/storage/rewrite_model.o
 

@@ -1,0 +1,279 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_bloat.c
+ *	  What REINDEX would free, for every access method of the server.
+ *
+ * The SQL function (23_index_bloat.sql) chooses the indexes, names them and
+ * says what to do; this file opens one after the other and hands it to the
+ * estimator of its access method.  The waste of an index is its size now minus
+ * its size after REINDEX of the heap as it is: entries for rows that are dead,
+ * but still visible to an old snapshot, stay.
+ *
+ * Each index is read in a subtransaction, with its table and then itself
+ * locked for reading, both only if nobody makes us wait; so a damaged page or
+ * a lock costs one row its numbers, and no more.  What was learnt about a
+ * table is kept for its next index, as long as the table keeps its file.
+ *
+ * Memory is freed after each table, and what an estimator needed after each
+ * index.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/index.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_type_d.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/rows.h"
+#include "storage/bloat_target.h"
+#include "storage/index_bloat.h"
+
+PG_FUNCTION_INFO_V1(pg_steward_index_bloat);
+
+/* State of one call. */
+typedef struct IndexReport
+{
+	bool		exact;
+	int			sample_blocks;
+	int64		budget;			/* blocks left; -1: no limit */
+	int			patience_ms;	/* left for waiting for locks */
+
+	MemoryContext table_context;	/* of "heap" */
+	Oid			table;			/* that "heap" is about */
+	Oid			table_file;		/* its file number */
+	bool		heap_known;
+	StewardIndexHeap heap;
+
+	/* about the current index */
+	Oid			index;
+	BlockNumber nblocks;
+	StewardIndexBloat bloat;
+	int64		heap_blocks_read;
+} IndexReport;
+
+/*
+ * Get the state of the index's heap ready, with what is known from the
+ * table's other indexes.
+ */
+static void
+prepare_heap(IndexReport *report, Relation heap)
+{
+	MemoryContext old = MemoryContextSwitchTo(report->table_context);
+
+	if (!report->heap_known ||
+		report->table_file != heap->rd_rel->relfilenode ||
+		RelationGetNumberOfBlocks(heap) < report->heap.nblocks)
+	{
+		report->heap_known = false;
+		MemoryContextReset(report->table_context);
+		steward_index_heap_init(&report->heap, heap);
+		report->table_file = heap->rd_rel->relfilenode;
+		report->heap_known = true;
+	}
+	report->heap.heap = heap;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Hand an open index to its estimator.
+ */
+static void
+estimate_index(IndexReport *report, Relation heap, Relation index)
+{
+	StewardIndexTask task = {0};
+	StewardIndexBloat *bloat = &report->bloat;
+	int64		before;
+
+	report->nblocks = RelationGetNumberOfBlocks(index);
+	prepare_heap(report, heap);
+	before = report->heap.blocks_read;
+
+	task.index = index;
+	task.heap = &report->heap;
+	task.nblocks = report->nblocks;
+	task.sample_blocks = report->sample_blocks;
+	task.budget = report->budget < 0 ? PG_INT64_MAX : report->budget;
+	task.exact = report->exact;
+	task.every_row = index->rd_index->indisvalid &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+
+	switch (index->rd_rel->relam)
+	{
+		case BTREE_AM_OID:
+			steward_btree_bloat(&task, bloat);
+			break;
+		default:
+			bloat->reason = psprintf("withheld: no model of access method \"%s\"",
+									 get_am_name(index->rd_rel->relam));
+			break;
+	}
+	report->heap_blocks_read = report->heap.blocks_read - before;
+}
+
+/*
+ * Open the current index and its table, in the order in which the server
+ * locks them, and estimate it: runs inside steward_target_guarded().
+ */
+static void
+work_on_index(void *arg)
+{
+	IndexReport *report = arg;
+	Relation	heap;
+	Relation	index;
+
+	heap = steward_target_open(report->table, &report->patience_ms,
+							   &report->bloat.reason);
+	if (heap == NULL)
+		return;
+	index = steward_target_open(report->index, &report->patience_ms,
+								&report->bloat.reason);
+	if (index != NULL)
+	{
+		estimate_index(report, heap, index);
+		steward_target_close(index);
+	}
+	steward_target_close(heap);
+}
+
+/* Bytes that so many pages less would be, never negative. */
+static int64
+wasted_bytes(const IndexReport *report, double pages)
+{
+	double		wasted = report->nblocks - rint(pages);
+
+	return (int64) Max(wasted, 0) * BLCKSZ;
+}
+
+/*
+ * Append the row of the current index.
+ */
+static void
+append_row(IndexReport *report, StewardRows *rows)
+{
+	StewardIndexBloat *bloat = &report->bloat;
+	int64		bytes = (int64) report->nblocks * BLCKSZ;
+
+	steward_rows_oid(rows, report->index);
+	if (bloat->reason != NULL)
+	{
+		bytes = Max(bytes, steward_target_file_bytes(report->index));
+		steward_rows_int64(rows, bytes);
+		for (int i = 0; i < 6; i++)
+			steward_rows_null(rows);
+		steward_rows_int64(rows,
+						   bloat->blocks_read + report->heap_blocks_read);
+		steward_rows_null(rows);
+		steward_rows_text(rows, bloat->reason);
+		steward_rows_end_row(rows);
+		return;
+	}
+	steward_rows_int64(rows, bytes);
+	steward_rows_int64(rows, wasted_bytes(report, bloat->pages));
+	steward_rows_int64(rows, Min(wasted_bytes(report, bloat->pages_high),
+								 wasted_bytes(report, bloat->pages)));
+	steward_rows_int64(rows, Max(wasted_bytes(report, bloat->pages_low),
+								 wasted_bytes(report, bloat->pages)));
+	steward_rows_int64(rows, (int64) rint(bloat->deleted_pages) * BLCKSZ);
+	steward_rows_int64(rows, (int64) rint(bloat->dead_bytes));
+	steward_rows_int64(rows, (int64) rint(bloat->held_bytes));
+	steward_rows_int64(rows, bloat->blocks_read + report->heap_blocks_read);
+	steward_rows_text(rows, bloat->model ? "model" :
+					  bloat->exact ? "exact" : "sample");
+	steward_rows_null(rows);
+	steward_rows_end_row(rows);
+}
+
+/*
+ * Report one index, unless it is smaller than what the user wants to hear of.
+ */
+static void
+report_index(IndexReport *report, Oid index, int64 min_bytes,
+			 StewardRows *rows)
+{
+	Oid			table = IndexGetRelation(index, true);
+
+	report->index = index;
+	report->nblocks = 0;
+	report->heap_blocks_read = 0;
+	memset(&report->bloat, 0, sizeof(StewardIndexBloat));
+	if (table != report->table)
+	{
+		report->table = table;
+		report->heap_known = false;
+		MemoryContextReset(report->table_context);
+	}
+
+	report->bloat.reason = steward_target_refusal(index);
+	if (report->bloat.reason == NULL)
+		report->bloat.reason = steward_target_refusal(table);
+	if (report->bloat.reason == NULL && report->budget == 0)
+		report->bloat.reason = "skipped: pg_steward.bloat_max_blocks were read";
+	if (report->bloat.reason == NULL)
+	{
+		if (!steward_target_guarded(work_on_index, report,
+									&report->bloat.reason))
+			report->heap_known = false;
+		if (report->budget > 0)
+			report->budget -= Min(report->budget,
+								  report->bloat.blocks_read +
+								  report->heap_blocks_read);
+	}
+	append_row(report, rows);
+}
+
+/*
+ * index_bloat(): arguments and columns as declared in 23_index_bloat.sql.
+ */
+Datum
+pg_steward_index_bloat(PG_FUNCTION_ARGS)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	IndexReport *report = palloc0_object(IndexReport);
+	MemoryContext context;
+	MemoryContext old;
+	StewardRows rows;
+	Datum	   *indexes;
+	int			nindexes;
+
+	steward_rows_begin(&rows, fcinfo);
+	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &indexes, NULL, &nindexes);
+
+	report->sample_blocks = PG_GETARG_INT32(2);
+	report->exact = strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), "exact") == 0;
+	report->budget = -1;
+	report->patience_ms = steward_target_patience();
+	report->table_context = AllocSetContextCreate(CurrentMemoryContext,
+												  "pg_steward heap of an index",
+												  ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"pg_steward index bloat",
+									ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < nindexes; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(context);
+		report_index(report, DatumGetObjectId(indexes[i]), 0, &rows);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
+	}
+	MemoryContextDelete(context);
+	MemoryContextDelete(report->table_context);
+	return (Datum) 0;
+}

@@ -1,0 +1,344 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_heap.c
+ *	  Which entries of an index the heap still needs.
+ *
+ * Until VACUUM comes by, an index has entries for rows that are long dead, and
+ * looks full of life.  A new index would have one entry for each row that the
+ * server's index build takes (heapam_index_build_range_scan()): rows that are
+ * visible to somebody or may become so, unless they were replaced by a newer
+ * version in the same HOT chain.  The entry refers to the chain's root.
+ *
+ * Three sources tell what that comes to, from the cheapest on:
+ *
+ * - the visibility map: what points to an all-visible page is alive;
+ * - a sample of the heap, which counts the rows that need an entry: for an
+ *   index on all rows, the number of entries after REINDEX;
+ * - pages of the heap to which sampled entries point, which tell about those
+ *   entries one by one: for partial indexes, and to see whether the dead ones
+ *   have keys in common.
+ *
+ * Reading sets hint bits, as every reader does.  The caller holds a lock on
+ * the heap; memory is the context's that is current at the time of the call,
+ * which has to live as long as the StewardIndexHeap.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/heapam.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "storage/block_sample.h"
+#include "storage/bloat_target.h"
+#include "storage/index_heap.h"
+
+/* Most pages of the free space map that are read. */
+#define MAX_MAP_PAGES 1000
+
+/*
+ * Share of the mean to which rows are to be known before the sample ends; it
+ * is the precision of the index's size.
+ */
+#define TARGET_PRECISION 0.005
+
+/* What a reading collects. */
+typedef struct RootsReading
+{
+	StewardIndexHeap *heap;
+	StewardRoots *roots;
+	int			nroots;
+} RootsReading;
+
+/*
+ * Begin with a heap: its size, its maps, and the horizon behind which deleted
+ * rows are dead to all.
+ */
+void
+steward_index_heap_init(StewardIndexHeap *heap, Relation rel)
+{
+	memset(heap, 0, sizeof(StewardIndexHeap));
+	heap->heap = rel;
+	heap->nblocks = RelationGetNumberOfBlocks(rel);
+	heap->horizon = steward_target_horizon(rel);
+	steward_freemap_read(&heap->map, rel, heap->nblocks, MAX_MAP_PAGES);
+	heap->blocks_read = heap->map.blocks_read;
+}
+
+/*
+ * The tuple at this line pointer, or NULL if it leads out of the page.
+ */
+static HeapTupleHeader
+checked_tuple(Page page, ItemId id)
+{
+	if (!ItemIdIsNormal(id) ||
+		ItemIdGetLength(id) < SizeofHeapTupleHeader ||
+		ItemIdGetOffset(id) + ItemIdGetLength(id) > BLCKSZ)
+		return NULL;
+	return (HeapTupleHeader) PageGetItem(page, id);
+}
+
+/*
+ * Find the root of each tuple of a page: roots[offset - 1], 0 if there is
+ * none.  As heap_get_root_tuples() of the server, but for pages that may be
+ * damaged.
+ */
+static void
+find_roots(Page page, OffsetNumber max, OffsetNumber *roots)
+{
+	memset(roots, 0, sizeof(OffsetNumber) * MaxHeapTuplesPerPage);
+	for (OffsetNumber root = FirstOffsetNumber; root <= max; root++)
+	{
+		ItemId		id = PageGetItemId(page, root);
+		HeapTupleHeader tuple = checked_tuple(page, id);
+		TransactionId xmax = InvalidTransactionId;
+		OffsetNumber next;
+
+		if (ItemIdIsRedirected(id))
+			next = ItemIdGetRedirect(id);
+		else if (tuple != NULL && !HeapTupleHeaderIsHeapOnly(tuple))
+			next = root;
+		else
+			continue;
+
+		while (next >= FirstOffsetNumber && next <= max &&
+			   roots[next - 1] == 0)
+		{
+			tuple = checked_tuple(page, PageGetItemId(page, next));
+			if (tuple == NULL ||
+				(TransactionIdIsValid(xmax) &&
+				 !TransactionIdEquals(xmax, HeapTupleHeaderGetXmin(tuple))))
+				break;
+			roots[next - 1] = root;
+			if (!HeapTupleHeaderIsHotUpdated(tuple))
+				break;
+			next = ItemPointerGetOffsetNumberNoCheck(&tuple->t_ctid);
+			xmax = HeapTupleHeaderGetUpdateXid(tuple);
+		}
+	}
+}
+
+/*
+ * Would an index build make an entry for this tuple?  *held is set if only
+ * because somebody's snapshot may still see it.
+ */
+static bool
+needs_entry(HeapTuple tuple, TransactionId horizon, Buffer buffer, bool *held)
+{
+	bool		replaced = HeapTupleHeaderIsHotUpdated(tuple->t_data);
+
+	*held = false;
+	switch (HeapTupleSatisfiesVacuum(tuple, horizon, buffer))
+	{
+		case HEAPTUPLE_DEAD:
+			return false;
+		case HEAPTUPLE_RECENTLY_DEAD:
+			*held = !replaced;
+			return !replaced;
+		case HEAPTUPLE_DELETE_IN_PROGRESS:
+			return !replaced;
+		case HEAPTUPLE_LIVE:
+		case HEAPTUPLE_INSERT_IN_PROGRESS:
+			break;
+	}
+	return true;
+}
+
+/*
+ * Look at one page of the heap: a StewardBlockVisitor.
+ */
+static bool
+visit_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
+{
+	RootsReading *reading = arg;
+	StewardRoots *result = &reading->roots[reading->nroots++];
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber roots[MaxHeapTuplesPerPage];
+	OffsetNumber max;
+
+	memset(result, 0, sizeof(StewardRoots));
+	result->block = block;
+	if (PageIsNew(page))
+		return true;
+	max = Min(PageGetMaxOffsetNumber(page), MaxHeapTuplesPerPage);
+
+	find_roots(page, max, roots);
+	for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
+	{
+		ItemId		id = PageGetItemId(page, off);
+		HeapTupleData tuple;
+		bool		held;
+
+		tuple.t_data = checked_tuple(page, id);
+		if (tuple.t_data == NULL)
+			continue;
+		tuple.t_len = ItemIdGetLength(id);
+		tuple.t_tableOid = RelationGetRelid(rel);
+		ItemPointerSet(&tuple.t_self, block, off);
+		if (!needs_entry(&tuple, reading->heap->horizon, buffer, &held))
+			continue;
+		result->nrows++;
+		result->nheld += held;
+		if (roots[off - 1] != 0)
+			result->bits[roots[off - 1] / 8] |= 1 << (roots[off - 1] % 8);
+	}
+	return true;
+}
+
+static int
+compare_roots(const void *left, const void *right)
+{
+	BlockNumber a = ((const StewardRoots *) left)->block;
+	BlockNumber b = ((const StewardRoots *) right)->block;
+
+	return (a > b) - (a < b);
+}
+
+/*
+ * Read these blocks (ascending, not read before) and remember their roots.
+ */
+static void
+read_roots(StewardIndexHeap *heap, const BlockNumber *blocks, int64 nblocks)
+{
+	RootsReading reading;
+	Size		size = sizeof(StewardRoots) * (heap->nroots + nblocks);
+
+	if (nblocks == 0)
+		return;
+	heap->roots = heap->roots ?
+		repalloc_huge(heap->roots, size) :
+		MemoryContextAllocHuge(CurrentMemoryContext, size);
+	reading.heap = heap;
+	reading.roots = heap->roots;
+	reading.nroots = heap->nroots;
+	heap->blocks_read += steward_blocks_read(heap->heap, MAIN_FORKNUM, blocks,
+											 nblocks, visit_page, &reading);
+	heap->nroots = reading.nroots;
+	qsort(heap->roots, heap->nroots, sizeof(StewardRoots), compare_roots);
+}
+
+/* The page's roots, or NULL if it was not looked at. */
+static const StewardRoots *
+find_page(const StewardIndexHeap *heap, BlockNumber block)
+{
+	StewardRoots key;
+
+	if (heap->nroots == 0)
+		return NULL;
+	if (heap->complete)
+		return block < heap->nroots ? &heap->roots[block] : NULL;
+	key.block = block;
+	return bsearch(&key, heap->roots, heap->nroots, sizeof(StewardRoots),
+				   compare_roots);
+}
+
+/*
+ * Estimate the rows of the heap that need an entry, from the pages looked at.
+ */
+static void
+estimate_rows(StewardIndexHeap *heap, StewardEstimate *estimate)
+{
+	StewardObservation *observations =
+		palloc0_array(StewardObservation, heap->nroots + 1);
+	StewardControls controls = heap->map.controls;
+	double		unit = 1;
+	double		held = 0;
+	double		rows = 0;
+
+	/* Values are shares of the fullest page; slopes are left to the fit. */
+	for (int i = 0; i < heap->nroots; i++)
+		unit = Max(unit, heap->roots[i].nrows);
+	for (int j = 0; j < controls.n; j++)
+		controls.prior[j] = 0;
+	for (int i = 0; i < heap->nroots; i++)
+	{
+		observations[i].block = heap->roots[i].block;
+		observations[i].value = heap->roots[i].nrows / unit;
+		steward_freemap_observe(&heap->map, heap->heap, &observations[i]);
+		rows += heap->roots[i].nrows;
+		held += heap->roots[i].nheld;
+	}
+	steward_estimate_mean(observations, heap->nroots, heap->nblocks,
+						  &controls, 0, estimate);
+	heap->rows = estimate->mean * unit * heap->nblocks;
+	heap->rows_low = estimate->low * unit * heap->nblocks;
+	heap->rows_high = estimate->high * unit * heap->nblocks;
+	heap->held = rows > 0 ? heap->rows * held / rows : 0;
+	pfree(observations);
+}
+
+/*
+ * Count the rows that need an entry, by a sample of at most "budget" blocks.
+ * Does nothing if that was done before.
+ */
+void
+steward_index_heap_count(StewardIndexHeap *heap, int sample_blocks,
+						 int64 budget)
+{
+	StewardBlockSample sample;
+	StewardEstimate estimate;
+
+	if (heap->counted)
+		return;
+	heap->counted = true;
+	if (heap->nblocks == 0)
+		return;
+
+	heap->nroots = 0;
+	steward_sample_init(&sample, heap->nblocks, sample_blocks, budget);
+	while (steward_sample_stage(&sample))
+	{
+		read_roots(heap, sample.batch, sample.nbatch);
+		heap->complete = sample.complete;
+		estimate_rows(heap, &estimate);
+		if (steward_estimate_settled(&estimate) &&
+			estimate.spread <= TARGET_PRECISION * estimate.mean)
+			break;
+	}
+}
+
+/*
+ * Look at these blocks (ascending, distinct), other than those that were
+ * looked at before.
+ */
+void
+steward_index_heap_probe(StewardIndexHeap *heap, const BlockNumber *blocks,
+						 int nblocks)
+{
+	BlockNumber *fresh = palloc_array(BlockNumber, nblocks + 1);
+	int			nfresh = 0;
+
+	for (int i = 0; i < nblocks; i++)
+		if (blocks[i] < heap->nblocks && find_page(heap, blocks[i]) == NULL)
+			fresh[nfresh++] = blocks[i];
+	read_roots(heap, fresh, nfresh);
+	pfree(fresh);
+}
+
+/*
+ * What would become of an index entry with this TID?  Reads nothing.
+ */
+StewardEntryState
+steward_index_heap_entry(const StewardIndexHeap *heap, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(tid);
+	const StewardRoots *page;
+
+	if (block >= heap->nblocks || offset > MaxHeapTuplesPerPage)
+		return STEWARD_ENTRY_DEAD;
+	if (heap->map.visible != NULL && block < heap->map.visible_blocks &&
+		(heap->map.visible[block / 4] >> (block % 4 * 2)) & 1)
+		return STEWARD_ENTRY_LIVE;
+	page = find_page(heap, block);
+	if (page == NULL)
+		return STEWARD_ENTRY_UNKNOWN;
+	return (page->bits[offset / 8] >> (offset % 8)) & 1 ?
+		STEWARD_ENTRY_LIVE : STEWARD_ENTRY_DEAD;
+}
