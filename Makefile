@@ -38,6 +38,7 @@ OBJS = \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
 	src/storage/btree_bloat.o \
+	src/storage/btree_fate.o \
 	src/storage/btree_page.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \

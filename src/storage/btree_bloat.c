@@ -36,21 +36,22 @@
 #include <math.h>
 
 #include "access/nbtree.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
-#include "storage/btree_page.h"
-#include "storage/index_bloat.h"
+#include "storage/btree_scan.h"
 
 /* Blocks in relation to what the user asked for: the average is below 1. */
 #define SAMPLE_GROWTH 2
 
-/* Entries that are looked up in the heap, and others with the same key. */
-#define MAX_LOOKUPS 100
-#define MAX_PARTNERS 1
+/*
+ * Blocks of the heap that are looked at for single entries, at most where the
+ * number of rows tells how many are alive, and at least.
+ */
+#define MAX_LOOKUPS 160
+#define MIN_LOOKUPS 60
 
 /* Leaf pages that are filled before their average is trusted. */
 #define MIN_FILLED 20
@@ -60,54 +61,15 @@
 
 #define NORMAL_QUANTILE 1.959964
 
-/* A leaf page that was read. */
-typedef struct LeafCopy
-{
-	BlockNumber block;
-	int			observation;	/* its place among the observations */
-	Page		page;
-	double		entries;		/* that are or may be alive */
-	double		known;			/* of those, known to be alive */
-	double		bytes;			/* after REINDEX */
-} LeafCopy;
-
-typedef struct BtreeScan
-{
-	const StewardIndexTask *task;
-	StewardBtreeRules rules;
-	StewardBtreeLeaf *leaf;		/* work space */
-	StewardIndexPages pages;
-
-	int			npages;			/* read, of any kind */
-	int			nempty;			/* of those, deleted or new */
-	int			maxpages;
-	BlockNumber *blocks;		/* read, by observation */
-	LeafCopy   *leaves;
-	int			nleaves;
-	BlockNumber damaged;		/* InvalidBlockNumber: none */
-
-	double		killed;			/* entries marked dead, in the sample */
-	double		entries;		/* others, in the sample */
-	double		known;			/* of those, alive for sure */
-	double		unknown;		/* of those, in doubt */
-	double		probability;	/* that one in doubt is alive */
-	double		together;		/* share of keys whose rows die together */
-	double		looked_up;		/* probability, as looked up; < 0: was not */
-	double		looked_up_variance;
-
-	StewardBtreeFill fill;
-	pg_prng_state random;
-} BtreeScan;
-
 /*
  * Take over one page of the sample: a StewardBlockVisitor.
  */
 static bool
 visit_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
 {
-	BtreeScan  *scan = arg;
+	StewardBtreeScan  *scan = arg;
 	Page		page = BufferGetPage(buffer);
-	LeafCopy   *copy;
+	StewardLeafCopy   *copy;
 
 	switch (steward_btree_page_kind(page))
 	{
@@ -123,7 +85,7 @@ visit_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
 			break;
 		case STEWARD_BTREE_LEAF:
 			copy = &scan->leaves[scan->nleaves++];
-			memset(copy, 0, sizeof(LeafCopy));
+			memset(copy, 0, sizeof(StewardLeafCopy));
 			copy->block = block;
 			copy->observation = scan->npages;
 			copy->page = palloc(BLCKSZ);
@@ -150,89 +112,11 @@ visit_meta(Relation rel, Buffer buffer, BlockNumber block, void *arg)
 	return true;
 }
 
-/* Take a copied page apart, into scan->leaf. */
-static bool
-open_leaf(BtreeScan *scan, const LeafCopy *copy)
-{
-	if (steward_btree_leaf(&scan->rules, copy->page, scan->leaf))
-		return true;
-	scan->damaged = copy->block;
-	return false;
-}
-
-static StewardEntryState
-entry_state(const BtreeScan *scan, ItemPointer tid)
-{
-	if (scan->task->heap == NULL)
-		return STEWARD_ENTRY_LIVE;
-	return steward_index_heap_entry(scan->task->heap, tid);
-}
-
-/*
- * Count what is known about the entries of all copied pages.  Returns false
- * if a page is damaged.
- */
-static bool
-count_entries(BtreeScan *scan)
-{
-	scan->killed = scan->entries = scan->known = scan->unknown = 0;
-	for (int i = 0; i < scan->nleaves; i++)
-	{
-		LeafCopy   *copy = &scan->leaves[i];
-		int			known = 0;
-		int			unknown = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!open_leaf(scan, copy))
-			return false;
-		for (int j = 0; j < scan->leaf->ntids; j++)
-		{
-			StewardEntryState state =
-				entry_state(scan, &scan->leaf->tids[j]);
-
-			known += state == STEWARD_ENTRY_LIVE;
-			unknown += state == STEWARD_ENTRY_UNKNOWN;
-		}
-		copy->known = known;
-		copy->entries = known + unknown;
-		scan->killed += scan->leaf->nkilled;
-		scan->entries += scan->leaf->ntids;
-		scan->known += known;
-		scan->unknown += unknown;
-	}
-	return true;
-}
-
-/* How many of a key's entries survive, those in doubt by chance. */
-static int
-surviving(BtreeScan *scan, const StewardBtreeGroup *group)
-{
-	int			live = 0;
-	int			unknown = 0;
-
-	if (scan->known == scan->entries)
-		return group->ntids;
-	for (int i = 0; i < group->ntids; i++)
-	{
-		StewardEntryState state =
-			entry_state(scan, &scan->leaf->tids[group->first_tid + i]);
-
-		live += state == STEWARD_ENTRY_LIVE;
-		unknown += state == STEWARD_ENTRY_UNKNOWN;
-	}
-	if (unknown > 1 && pg_prng_double(&scan->random) < scan->together)
-		return live + (pg_prng_double(&scan->random) < scan->probability ?
-					   unknown : 0);
-	for (int i = 0; i < unknown; i++)
-		live += pg_prng_double(&scan->random) < scan->probability;
-	return live;
-}
-
 /*
  * Pack what survives of one page onto the new leaf level.  Returns its bytes.
  */
 static double
-pack_leaf(BtreeScan *scan)
+pack_leaf(StewardBtreeScan *scan)
 {
 	StewardBtreeLeaf *leaf = scan->leaf;
 	double		bytes = 0;
@@ -240,7 +124,7 @@ pack_leaf(BtreeScan *scan)
 	for (int i = 0; i < leaf->ngroups; i++)
 		bytes += steward_btree_add(&scan->rules, &scan->fill,
 								   &leaf->groups[i],
-								   surviving(scan, &leaf->groups[i]),
+								   steward_btree_surviving(scan, &leaf->groups[i]),
 								   leaf->continues && i == leaf->ngroups - 1);
 	return bytes;
 }
@@ -250,7 +134,7 @@ pack_leaf(BtreeScan *scan)
  * the bytes of a full leaf.
  */
 static double
-pack_sample(BtreeScan *scan)
+pack_sample(StewardBtreeScan *scan)
 {
 	double		packed = 0;
 
@@ -260,7 +144,7 @@ pack_sample(BtreeScan *scan)
 		for (int i = 0; i < scan->nleaves; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (!open_leaf(scan, &scan->leaves[i]))
+			if (!steward_btree_open_leaf(scan, &scan->leaves[i]))
 				return 0;
 			if (round == 0)
 				packed += scan->leaves[i].bytes = pack_leaf(scan);
@@ -277,8 +161,8 @@ pack_sample(BtreeScan *scan)
 static int
 compare_copies(const void *left, const void *right)
 {
-	BlockNumber a = ((const LeafCopy *) left)->block;
-	BlockNumber b = ((const LeafCopy *) right)->block;
+	BlockNumber a = ((const StewardLeafCopy *) left)->block;
+	BlockNumber b = ((const StewardLeafCopy *) right)->block;
 
 	return (a > b) - (a < b);
 }
@@ -289,22 +173,22 @@ compare_copies(const void *left, const void *right)
  * read one after the other and may have been split in between.
  */
 static bool
-find_key_order(BtreeScan *scan, int *order)
+find_key_order(StewardBtreeScan *scan, int *order)
 {
 	BlockNumber block = InvalidBlockNumber;
 	int			n = 0;
 
-	qsort(scan->leaves, scan->nleaves, sizeof(LeafCopy), compare_copies);
+	qsort(scan->leaves, scan->nleaves, sizeof(StewardLeafCopy), compare_copies);
 	for (int i = 0; i < scan->nleaves; i++)
 		if (P_LEFTMOST(BTPageGetOpaque(scan->leaves[i].page)))
 			block = scan->leaves[i].block;
 	while (n < scan->nleaves && block != P_NONE)
 	{
-		LeafCopy	key;
-		LeafCopy   *copy;
+		StewardLeafCopy	key;
+		StewardLeafCopy   *copy;
 
 		key.block = block;
-		copy = bsearch(&key, scan->leaves, scan->nleaves, sizeof(LeafCopy),
+		copy = bsearch(&key, scan->leaves, scan->nleaves, sizeof(StewardLeafCopy),
 					   compare_copies);
 		if (copy == NULL)
 			return false;
@@ -319,7 +203,7 @@ find_key_order(BtreeScan *scan, int *order)
  * they are on two pages.  Returns the number of new leaves.
  */
 static double
-pack_all(BtreeScan *scan, const int *order)
+pack_all(StewardBtreeScan *scan, const int *order)
 {
 	StewardBtreeGroup waiting = {NULL};
 	int			nwaiting = 0;
@@ -328,12 +212,12 @@ pack_all(BtreeScan *scan, const int *order)
 	for (int i = 0; i < scan->nleaves; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!open_leaf(scan, &scan->leaves[order[i]]))
+		if (!steward_btree_open_leaf(scan, &scan->leaves[order[i]]))
 			return 0;
 		for (int j = 0; j < scan->leaf->ngroups; j++)
 		{
 			StewardBtreeGroup *group = &scan->leaf->groups[j];
-			int			live = surviving(scan, group);
+			int			live = steward_btree_surviving(scan, group);
 
 			if (waiting.key != NULL && scan->rules.deduplicate &&
 				steward_btree_same_key(waiting.key, group->key))
@@ -354,140 +238,12 @@ pack_all(BtreeScan *scan, const int *order)
 	return scan->fill.pages + (scan->fill.nitems > 0 ? 1 : 0);
 }
 
-/* An entry in doubt, and another one with the same key, if there is. */
-typedef struct Lookup
-{
-	ItemPointerData tid;
-	ItemPointerData partner;
-	bool		paired;
-} Lookup;
-
-/*
- * Choose entries in doubt at random, each with the same probability (reservoir
- * sampling).  Returns their number.
- */
-static int
-choose_lookups(BtreeScan *scan, Lookup *lookups, int maximum)
-{
-	double		seen = 0;
-	int			n = 0;
-
-	for (int i = 0; i < scan->nleaves; i++)
-	{
-		StewardBtreeLeaf *leaf = scan->leaf;
-
-		if (!open_leaf(scan, &scan->leaves[i]))
-			return 0;
-		for (int g = 0; g < leaf->ngroups; g++)
-			for (int j = 0; j < leaf->groups[g].ntids; j++)
-			{
-				StewardBtreeGroup *group = &leaf->groups[g];
-				ItemPointer tids = &leaf->tids[group->first_tid];
-				Lookup	   *lookup;
-				int			other;
-
-				if (entry_state(scan, &tids[j]) != STEWARD_ENTRY_UNKNOWN)
-					continue;
-				seen++;
-				if (n < maximum)
-					lookup = &lookups[n++];
-				else
-				{
-					double		place = pg_prng_double(&scan->random) * seen;
-
-					if (place >= maximum)
-						continue;
-					lookup = &lookups[(int) place];
-				}
-				lookup->tid = tids[j];
-				other = pg_prng_uint64_range(&scan->random, 0,
-											 group->ntids - 1);
-				lookup->partner = tids[other];
-				lookup->paired = other != j;
-			}
-	}
-	return n;
-}
-
-static int
-compare_blocks(const void *left, const void *right)
-{
-	BlockNumber a = *(const BlockNumber *) left;
-	BlockNumber b = *(const BlockNumber *) right;
-
-	return (a > b) - (a < b);
-}
-
-/*
- * Look chosen entries up in the heap: what part of those in doubt is alive,
- * and whether entries with equal keys share their fate.  The latter is the
- * correlation of pairs, by moments.
- */
-static void
-look_up_entries(BtreeScan *scan)
-{
-	Lookup	   *lookups = palloc_array(Lookup, MAX_LOOKUPS);
-	BlockNumber *blocks = palloc_array(BlockNumber, 2 * MAX_LOOKUPS);
-	int			nlookups = choose_lookups(scan, lookups, MAX_LOOKUPS);
-	int			nblocks = 0;
-	int			distinct = 0;
-	double		live = 0;
-	double		pairs = 0;
-	double		both = 0;
-	double		either = 0;
-	double		p;
-
-	if (nlookups == 0)
-		return;
-	for (int i = 0; i < nlookups; i++)
-	{
-		blocks[nblocks++] = ItemPointerGetBlockNumberNoCheck(&lookups[i].tid);
-		if (lookups[i].paired && scan->rules.deduplicate)
-			blocks[nblocks++] =
-				ItemPointerGetBlockNumberNoCheck(&lookups[i].partner);
-	}
-	qsort(blocks, nblocks, sizeof(BlockNumber), compare_blocks);
-	for (int i = 0; i < nblocks; i++)
-		if (i == 0 || blocks[i] != blocks[i - 1])
-			blocks[distinct++] = blocks[i];
-	steward_index_heap_probe(scan->task->heap, blocks, distinct);
-
-	for (int i = 0; i < nlookups; i++)
-	{
-		bool		a = entry_state(scan, &lookups[i].tid) ==
-			STEWARD_ENTRY_LIVE;
-		bool		b;
-
-		live += a;
-		if (!lookups[i].paired || !scan->rules.deduplicate)
-			continue;
-		b = entry_state(scan, &lookups[i].partner) == STEWARD_ENTRY_LIVE;
-		pairs++;
-		both += a && b;
-		either += (a + b) / 2.0;
-	}
-	p = live / nlookups;
-	scan->looked_up = p;
-	/* With one more of each kind: a sample of equals proves nothing. */
-	p = (live + 1) / (nlookups + 2);
-	scan->looked_up_variance = p * (1 - p) / nlookups;
-	if (pairs >= 10)
-	{
-		p = either / pairs;
-		if (p > 0.01 && p < 0.99)
-			scan->together = (both / pairs - p * p) / (p * (1 - p));
-		scan->together = Max(Min(scan->together, 1), 0);
-	}
-	pfree(lookups);
-	pfree(blocks);
-}
-
 /*
  * Estimate, from the sample alone, the entries that are alive or in doubt, or
  * those known to be alive: mean of a page and its variance.
  */
 static void
-estimate_entries(BtreeScan *scan, bool known, double *mean, double *variance)
+estimate_entries(StewardBtreeScan *scan, bool known, double *mean, double *variance)
 {
 	StewardObservation *observations =
 		palloc0_array(StewardObservation, scan->npages + 1);
@@ -499,7 +255,7 @@ estimate_entries(BtreeScan *scan, bool known, double *mean, double *variance)
 		observations[i].block = scan->blocks[i];
 	for (int i = 0; i < scan->nleaves; i++)
 	{
-		LeafCopy   *copy = &scan->leaves[i];
+		StewardLeafCopy   *copy = &scan->leaves[i];
 		double		entries = known ? copy->known : copy->known +
 			(copy->entries - copy->known) * scan->probability;
 
@@ -519,7 +275,7 @@ estimate_entries(BtreeScan *scan, bool known, double *mean, double *variance)
  * with what probability one in doubt is alive.
  */
 static void
-weigh_entries(BtreeScan *scan, double *mean, double *variance)
+weigh_entries(StewardBtreeScan *scan, double *mean, double *variance)
 {
 	StewardIndexHeap *heap = scan->task->heap;
 	double		npages = Max(scan->pages.npages, 1);
@@ -532,8 +288,7 @@ weigh_entries(BtreeScan *scan, double *mean, double *variance)
 	if (scan->looked_up >= 0)
 		*variance += doubtful * doubtful * scan->looked_up_variance;
 
-	if (!scan->task->every_row || heap == NULL || !heap->counted)
-		return;
+	if (scan->task->every_row && heap != NULL && heap->counted)
 	{
 		double		rows = heap->rows / npages;
 		double		deviation = (heap->rows_high - heap->rows_low) / 2 /
@@ -559,13 +314,43 @@ weigh_entries(BtreeScan *scan, double *mean, double *variance)
 		scan->probability = (*mean - known) / doubtful;
 		scan->probability = Max(Min(scan->probability, 1), 0);
 	}
+	steward_btree_set_probability(scan, scan->probability);
+}
+
+/*
+ * By what part the new leaf level may be larger or smaller because it is not
+ * known well how often entries with equal keys share their fate: compares
+ * one standard deviation more with one less.
+ */
+static double
+correlation_doubt(StewardBtreeScan *scan)
+{
+	StewardFateClass fate[STEWARD_FATE_CLASSES];
+	double		bytes[2] = {0};
+
+	if (scan->unknown == 0 || !scan->rules.deduplicate)
+		return 0;
+	memcpy(fate, scan->fate, sizeof(fate));
+	for (int i = 0; i < 2; i++)
+	{
+		for (int j = 0; j < STEWARD_FATE_CLASSES; j++)
+			scan->fate[j].together = Min(1, fate[j].together +
+										 (i == 0 ? -1 : 1) *
+										 fate[j].together_error);
+		pack_sample(scan);
+		for (int j = 0; j < scan->nleaves; j++)
+			bytes[i] += scan->leaves[j].bytes;
+	}
+	memcpy(scan->fate, fate, sizeof(fate));
+	return fabs(bytes[0] - bytes[1]) / Max(bytes[0] + bytes[1], 1) *
+		NORMAL_QUANTILE;
 }
 
 /*
  * Estimate the new leaf level, in pages for each page of the old index.
  */
 static void
-estimate_leaves(BtreeScan *scan, StewardEstimate *estimate)
+estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 {
 	StewardObservation *observations =
 		palloc0_array(StewardObservation, scan->npages + 1);
@@ -574,17 +359,19 @@ estimate_leaves(BtreeScan *scan, StewardEstimate *estimate)
 	double		mean;
 	double		variance;
 	double		capacity;
+	double		doubt;
 	double		bytes = 0;
 	double		entries = 0;
 
 	weigh_entries(scan, &mean, &variance);
+	doubt = correlation_doubt(scan);
 	capacity = pack_sample(scan);
 
 	for (int i = 0; i < scan->npages; i++)
 		observations[i].block = scan->blocks[i];
 	for (int i = 0; i < scan->nleaves; i++)
 	{
-		LeafCopy   *copy = &scan->leaves[i];
+		StewardLeafCopy   *copy = &scan->leaves[i];
 		StewardObservation *observation = &observations[copy->observation];
 		double		live = copy->known +
 			(copy->entries - copy->known) * scan->probability;
@@ -601,25 +388,37 @@ estimate_leaves(BtreeScan *scan, StewardEstimate *estimate)
 	controls.uncertain = 1;
 	steward_estimate_mean(observations, scan->npages, scan->pages.npages,
 						  &controls, MODEL_ERROR, estimate);
+	estimate->low -= doubt * estimate->mean;
+	estimate->high += doubt * estimate->mean;
 	pfree(observations);
 }
 
 /* Is the estimate good enough to stop? */
 static bool
-estimate_settled(const BtreeScan *scan, const StewardEstimate *estimate)
+estimate_settled(const StewardBtreeScan *scan, const StewardEstimate *estimate)
 {
 	return scan->damaged != InvalidBlockNumber ||
 		steward_estimate_settled(estimate);
 }
 
+/* Blocks of the heap that were read for this index. */
+static int64
+heap_blocks(const StewardBtreeScan *scan)
+{
+	return scan->task->heap == NULL ? 0 :
+		scan->task->heap->blocks_read - scan->heap_before;
+}
+
 /*
  * Find out about entries in doubt, and about the number of rows if that may
- * improve the estimate.
+ * improve the estimate; with no more blocks than are left of the sample.
  */
 static void
-consult_heap(BtreeScan *scan, const StewardEstimate *estimate)
+consult_heap(StewardBtreeScan *scan, const StewardEstimate *estimate)
 {
 	const StewardIndexTask *task = scan->task;
+	int64		most = (int64) task->sample_blocks * SAMPLE_GROWTH -
+		scan->npages - heap_blocks(scan);
 
 	if (task->heap == NULL)
 		return;
@@ -627,20 +426,25 @@ consult_heap(BtreeScan *scan, const StewardEstimate *estimate)
 		(scan->unknown > 0 || !steward_estimate_settled(estimate)))
 	{
 		steward_index_heap_count(task->heap, task->sample_blocks / 3,
-								 task->sample_blocks);
-		count_entries(scan);
+								 Max(Min(most, task->sample_blocks), 100));
+		steward_btree_count(scan);
 	}
+	most = (int64) task->sample_blocks * SAMPLE_GROWTH - scan->npages -
+		heap_blocks(scan);
 	if (scan->unknown > 0 && scan->looked_up < 0 &&
 		(!task->every_row || scan->rules.deduplicate))
 	{
-		look_up_entries(scan);
-		count_entries(scan);
+		if (task->every_row)
+			most = Min(most, MAX_LOOKUPS);
+		steward_btree_look_up(scan, Max(most, MIN_LOOKUPS) /
+						(scan->rules.deduplicate ? 2 : 1));
+		steward_btree_count(scan);
 	}
 }
 
 /* Pages of the new index: leaves, inner pages, metapage. */
 static double
-whole_index(const BtreeScan *scan, double leaves)
+whole_index(const StewardBtreeScan *scan, double leaves)
 {
 	double		pivot = scan->fill.pages > 0 ?
 		scan->fill.pivot_bytes / scan->fill.pages : 16;
@@ -656,7 +460,7 @@ whole_index(const BtreeScan *scan, double leaves)
  * the fate of entries.
  */
 static bool
-estimate_whole(BtreeScan *scan, StewardIndexBloat *result)
+estimate_whole(StewardBtreeScan *scan, StewardIndexBloat *result)
 {
 	int		   *order = palloc_array(int, scan->nleaves + 1);
 	double		mean;
@@ -679,7 +483,7 @@ estimate_whole(BtreeScan *scan, StewardIndexBloat *result)
 
 /* Fill in what the index has too much now. */
 static void
-describe_present(const BtreeScan *scan, StewardIndexBloat *result)
+describe_present(const StewardBtreeScan *scan, StewardIndexBloat *result)
 {
 	const StewardIndexHeap *heap = scan->task->heap;
 	double		scale = (double) scan->pages.npages / Max(scan->npages, 1);
@@ -708,7 +512,7 @@ describe_present(const BtreeScan *scan, StewardIndexBloat *result)
  * Read stage after stage of the sample until the estimate settles.
  */
 static void
-sample_pages(BtreeScan *scan, StewardIndexBloat *result)
+sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 {
 	const StewardIndexTask *task = scan->task;
 	StewardBlockSample sample;
@@ -718,16 +522,15 @@ sample_pages(BtreeScan *scan, StewardIndexBloat *result)
 						task->sample_blocks * SAMPLE_GROWTH,
 						Min((int64) task->sample_blocks * SAMPLE_GROWTH,
 							task->budget));
-	scan->maxpages = sample.maximum;
-	scan->blocks = palloc_array(BlockNumber, scan->maxpages + 1);
-	scan->leaves = palloc_array(LeafCopy, scan->maxpages + 1);
+	scan->blocks = palloc_array(BlockNumber, sample.maximum + 1);
+	scan->leaves = palloc_array(StewardLeafCopy, sample.maximum + 1);
 
 	while (steward_sample_stage(&sample))
 	{
 		result->blocks_read +=
 			steward_index_pages_read(task->index, &scan->pages, sample.batch,
 									 sample.nbatch, visit_page, scan);
-		if (scan->damaged != InvalidBlockNumber || !count_entries(scan))
+		if (scan->damaged != InvalidBlockNumber || !steward_btree_count(scan))
 			return;
 		if (sample.complete)
 		{
@@ -744,7 +547,10 @@ sample_pages(BtreeScan *scan, StewardIndexBloat *result)
 			consult_heap(scan, &estimate);
 			estimate_leaves(scan, &estimate);
 		}
-		if (estimate_settled(scan, &estimate))
+		/* The next stage doubles the sample. */
+		if (estimate_settled(scan, &estimate) ||
+			2 * scan->npages + heap_blocks(scan) >
+			(int64) task->sample_blocks * SAMPLE_GROWTH)
 			break;
 	}
 	result->pages = whole_index(scan, estimate.mean * scan->pages.npages);
@@ -760,7 +566,7 @@ sample_pages(BtreeScan *scan, StewardIndexBloat *result)
 void
 steward_btree_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 {
-	BtreeScan  *scan = palloc0_object(BtreeScan);
+	StewardBtreeScan  *scan = palloc0_object(StewardBtreeScan);
 	BlockNumber meta = BTREE_METAPAGE;
 	bool		ok = false;
 
@@ -769,6 +575,9 @@ steward_btree_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	scan->damaged = InvalidBlockNumber;
 	scan->looked_up = -1;
 	scan->probability = 1;
+	for (int i = 0; i < STEWARD_FATE_CLASSES; i++)
+		scan->fate[i].seen = 1;
+	scan->heap_before = task->heap ? task->heap->blocks_read : 0;
 	pg_prng_seed(&scan->random, pg_prng_uint64(&pg_global_prng_state));
 	steward_btree_rules(task->index, &scan->rules);
 

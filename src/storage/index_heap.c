@@ -321,6 +321,14 @@ steward_index_heap_probe(StewardIndexHeap *heap, const BlockNumber *blocks,
 	pfree(fresh);
 }
 
+/* Does the visibility map call this block all-visible? */
+bool
+steward_index_heap_visible(const StewardIndexHeap *heap, BlockNumber block)
+{
+	return heap->map.visible != NULL && block < heap->map.visible_blocks &&
+		((heap->map.visible[block / 4] >> (block % 4 * 2)) & 1) != 0;
+}
+
 /*
  * What would become of an index entry with this TID?  Reads nothing.
  */
@@ -333,8 +341,7 @@ steward_index_heap_entry(const StewardIndexHeap *heap, ItemPointer tid)
 
 	if (block >= heap->nblocks || offset > MaxHeapTuplesPerPage)
 		return STEWARD_ENTRY_DEAD;
-	if (heap->map.visible != NULL && block < heap->map.visible_blocks &&
-		(heap->map.visible[block / 4] >> (block % 4 * 2)) & 1)
+	if (steward_index_heap_visible(heap, block))
 		return STEWARD_ENTRY_LIVE;
 	page = find_page(heap, block);
 	if (page == NULL)
