@@ -31,6 +31,7 @@ bool		steward_nplusone = true;
 int			steward_nplusone_threshold = 5;
 int			steward_nplusone_gap = 50;
 int			steward_nplusone_max = 1000;
+int			steward_bloat_max_blocks = 100000;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -148,6 +149,21 @@ define_nplusone_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* Settings of src/storage. */
+static void
+define_storage_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.bloat_max_blocks",
+							"Most blocks of tables or indexes that one bloat report reads.",
+							"They are divided among relations by size; what gets none says so. Any user may change it.",
+							&steward_bloat_max_blocks,
+							100000,
+							100, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -168,6 +184,7 @@ steward_guc_init(void)
 
 	define_latency_settings();
 	define_nplusone_settings();
+	define_storage_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

@@ -41,6 +41,9 @@ extern int	steward_nplusone_threshold; /* executions */
 extern int	steward_nplusone_gap;	/* milliseconds */
 extern int	steward_nplusone_max;	/* pairs kept in shared memory */
 
+/* pg_steward.bloat_max_blocks: blocks that one bloat report may read */
+extern int	steward_bloat_max_blocks;
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */

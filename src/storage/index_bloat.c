@@ -40,16 +40,28 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/guc.h"
 #include "base/rows.h"
 #include "storage/bloat_target.h"
 #include "storage/index_bloat.h"
 
 PG_FUNCTION_INFO_V1(pg_steward_index_bloat);
 
+/* Values of the argument "method", and of the column. */
+#define METHOD_SAMPLE "sample"
+#define METHOD_EXACT "exact"
+#define METHOD_QUICK "quick"
+#define METHOD_MODEL "model"
+#define METHOD_CATALOG "catalog"
+
+#define MIN_SAMPLE_BLOCKS 10
+#define MAX_SAMPLE_BLOCKS 1000000
+
 /* State of one call. */
 typedef struct IndexReport
 {
 	bool		exact;
+	bool		quick;
 	int			sample_blocks;
 	int64		budget;			/* blocks left; -1: no limit */
 	int			patience_ms;	/* left for waiting for locks */
@@ -124,6 +136,8 @@ estimate_index(IndexReport *report, Relation heap, Relation index)
 			break;
 	}
 	report->heap_blocks_read = report->heap.blocks_read - before;
+	bloat->method = bloat->model ? METHOD_MODEL :
+		bloat->exact ? METHOD_EXACT : METHOD_SAMPLE;
 }
 
 /*
@@ -168,43 +182,78 @@ append_row(IndexReport *report, StewardRows *rows)
 {
 	StewardIndexBloat *bloat = &report->bloat;
 	int64		bytes = (int64) report->nblocks * BLCKSZ;
+	bool		known = bloat->reason == NULL;
+	bool		interval = known && !report->quick;
+	int64		wasted = known ? wasted_bytes(report, bloat->pages) : 0;
+	int64		low = Min(wasted_bytes(report, bloat->pages_high), wasted);
+	int64		high = Max(wasted_bytes(report, bloat->pages_low), wasted);
 
+	if (!known && bytes == 0)
+		bytes = steward_target_file_bytes(report->index);
 	steward_rows_oid(rows, report->index);
-	if (bloat->reason != NULL)
-	{
-		bytes = Max(bytes, steward_target_file_bytes(report->index));
-		steward_rows_int64(rows, bytes);
-		for (int i = 0; i < 6; i++)
-			steward_rows_null(rows);
-		steward_rows_int64(rows,
-						   bloat->blocks_read + report->heap_blocks_read);
-		steward_rows_null(rows);
-		steward_rows_text(rows, bloat->reason);
-		steward_rows_end_row(rows);
-		return;
-	}
 	steward_rows_int64(rows, bytes);
-	steward_rows_int64(rows, wasted_bytes(report, bloat->pages));
-	steward_rows_int64(rows, Min(wasted_bytes(report, bloat->pages_high),
-								 wasted_bytes(report, bloat->pages)));
-	steward_rows_int64(rows, Max(wasted_bytes(report, bloat->pages_low),
-								 wasted_bytes(report, bloat->pages)));
-	steward_rows_int64(rows, (int64) rint(bloat->deleted_pages) * BLCKSZ);
-	steward_rows_int64(rows, (int64) rint(bloat->dead_bytes));
-	steward_rows_int64(rows, (int64) rint(bloat->held_bytes));
+	steward_rows_datum(rows, Int64GetDatum(wasted), !known);
+	steward_rows_datum(rows, Int64GetDatum(low), !interval);
+	steward_rows_datum(rows, Int64GetDatum(high), !interval);
+	steward_rows_datum(rows, Int64GetDatum((int64) rint(bloat->deleted_pages) *
+										   BLCKSZ), !known);
+	steward_rows_datum(rows, Int64GetDatum((int64) rint(bloat->dead_bytes)),
+					   !interval);
+	steward_rows_datum(rows, Int64GetDatum((int64) rint(bloat->held_bytes)),
+					   !interval);
 	steward_rows_int64(rows, bloat->blocks_read + report->heap_blocks_read);
-	steward_rows_text(rows, bloat->model ? "model" :
-					  bloat->exact ? "exact" : "sample");
-	steward_rows_null(rows);
+	steward_rows_text(rows, known ? bloat->method : NULL);
+	steward_rows_text(rows, bloat->reason);
 	steward_rows_end_row(rows);
 }
 
+/* Is this index valid?  One that is gone counts as valid. */
+static bool
+index_is_valid(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		valid = true;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		valid = ((Form_pg_index) GETSTRUCT(tuple))->indisvalid;
+		ReleaseSysCache(tuple);
+	}
+	return valid;
+}
+
 /*
- * Report one index, unless it is smaller than what the user wants to hear of.
+ * Measure the current index, within what is left of the budget.
  */
 static void
-report_index(IndexReport *report, Oid index, int64 min_bytes,
-			 StewardRows *rows)
+measure_index(IndexReport *report)
+{
+	StewardIndexBloat *bloat = &report->bloat;
+
+	if (!index_is_valid(report->index))
+	{
+		/* no query uses it: all of it is waste */
+		report->nblocks = steward_target_file_bytes(report->index) / BLCKSZ;
+		bloat->method = METHOD_CATALOG;
+		return;
+	}
+	if (report->budget == 0)
+	{
+		bloat->reason = "skipped: pg_steward.bloat_max_blocks were read";
+		return;
+	}
+	if (!steward_target_guarded(work_on_index, report, &bloat->reason))
+		report->heap_known = false;
+	if (report->budget > 0)
+		report->budget -= Min(report->budget,
+							  bloat->blocks_read + report->heap_blocks_read);
+}
+
+/*
+ * Report one index.
+ */
+static void
+report_index(IndexReport *report, Oid index, StewardRows *rows)
 {
 	Oid			table = IndexGetRelation(index, true);
 
@@ -222,19 +271,39 @@ report_index(IndexReport *report, Oid index, int64 min_bytes,
 	report->bloat.reason = steward_target_refusal(index);
 	if (report->bloat.reason == NULL)
 		report->bloat.reason = steward_target_refusal(table);
-	if (report->bloat.reason == NULL && report->budget == 0)
-		report->bloat.reason = "skipped: pg_steward.bloat_max_blocks were read";
 	if (report->bloat.reason == NULL)
-	{
-		if (!steward_target_guarded(work_on_index, report,
-									&report->bloat.reason))
-			report->heap_known = false;
-		if (report->budget > 0)
-			report->budget -= Min(report->budget,
-								  report->bloat.blocks_read +
-								  report->heap_blocks_read);
-	}
+		measure_index(report);
 	append_row(report, rows);
+}
+
+/*
+ * Check the arguments of index_bloat() and take them over.
+ */
+static void
+take_arguments(FunctionCallInfo fcinfo, IndexReport *report)
+{
+	char	   *method = PG_ARGISNULL(1) ? "" :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	report->exact = strcmp(method, METHOD_EXACT) == 0;
+	report->quick = strcmp(method, METHOD_QUICK) == 0;
+	if (!report->exact && !report->quick && strcmp(method, METHOD_SAMPLE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for \"method\": \"%s\"", method),
+				 errhint("Methods are sample, exact and quick.")));
+
+	report->sample_blocks = PG_ARGISNULL(2) ? 300 : PG_GETARG_INT32(2);
+	if (report->sample_blocks < MIN_SAMPLE_BLOCKS ||
+		report->sample_blocks > MAX_SAMPLE_BLOCKS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"sample_blocks\" must be between %d and %d",
+						MIN_SAMPLE_BLOCKS, MAX_SAMPLE_BLOCKS)));
+
+	report->budget = PG_GETARG_BOOL(3) && !report->exact ?
+		steward_bloat_max_blocks : -1;
+	report->patience_ms = steward_target_patience();
 }
 
 /*
@@ -243,22 +312,19 @@ report_index(IndexReport *report, Oid index, int64 min_bytes,
 Datum
 pg_steward_index_bloat(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
 	IndexReport *report = palloc0_object(IndexReport);
 	MemoryContext context;
 	MemoryContext old;
 	StewardRows rows;
 	Datum	   *indexes;
-	int			nindexes;
+	int			nindexes = 0;
 
 	steward_rows_begin(&rows, fcinfo);
-	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &indexes, NULL, &nindexes);
+	take_arguments(fcinfo, report);
+	if (!PG_ARGISNULL(0))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), OIDOID, sizeof(Oid), true,
+						  TYPALIGN_INT, &indexes, NULL, &nindexes);
 
-	report->sample_blocks = PG_GETARG_INT32(2);
-	report->exact = strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), "exact") == 0;
-	report->budget = -1;
-	report->patience_ms = steward_target_patience();
 	report->table_context = AllocSetContextCreate(CurrentMemoryContext,
 												  "pg_steward heap of an index",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -269,7 +335,7 @@ pg_steward_index_bloat(PG_FUNCTION_ARGS)
 	{
 		CHECK_FOR_INTERRUPTS();
 		old = MemoryContextSwitchTo(context);
-		report_index(report, DatumGetObjectId(indexes[i]), 0, &rows);
+		report_index(report, DatumGetObjectId(indexes[i]), &rows);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}

@@ -46,6 +46,7 @@ typedef struct StewardIndexBloat
 	int64		blocks_read;	/* of the index, with its free space map */
 	bool		model;			/* by a model of the build, not by its rules */
 	bool		exact;			/* every block was read */
+	const char *method;			/* for the report; not set by estimators */
 	const char *reason;			/* why there are no numbers, or NULL */
 } StewardIndexBloat;
 

@@ -19,8 +19,8 @@
  *   have keys in common.
  *
  * Reading sets hint bits, as every reader does.  The caller holds a lock on
- * the heap; memory is the context's that is current at the time of the call,
- * which has to live as long as the StewardIndexHeap.
+ * the heap.  What is kept is in the memory context that was current when the
+ * StewardIndexHeap was initialized.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -65,6 +65,7 @@ steward_index_heap_init(StewardIndexHeap *heap, Relation rel)
 {
 	memset(heap, 0, sizeof(StewardIndexHeap));
 	heap->heap = rel;
+	heap->context = CurrentMemoryContext;
 	heap->nblocks = RelationGetNumberOfBlocks(rel);
 	heap->horizon = steward_target_horizon(rel);
 	steward_freemap_read(&heap->map, rel, heap->nblocks, MAX_MAP_PAGES);
@@ -213,26 +214,31 @@ read_roots(StewardIndexHeap *heap, const BlockNumber *blocks, int64 nblocks)
 		return;
 	heap->roots = heap->roots ?
 		repalloc_huge(heap->roots, size) :
-		MemoryContextAllocHuge(CurrentMemoryContext, size);
+		MemoryContextAllocHuge(heap->context, size);
 	reading.heap = heap;
 	reading.roots = heap->roots;
 	reading.nroots = heap->nroots;
 	heap->blocks_read += steward_blocks_read(heap->heap, MAIN_FORKNUM, blocks,
 											 nblocks, visit_page, &reading);
+	if (heap->looked_at == NULL)
+		heap->looked_at = MemoryContextAllocZero(heap->context,
+												 heap->nblocks / 8 + 1);
+	for (int i = heap->nroots; i < reading.nroots; i++)
+		heap->looked_at[heap->roots[i].block / 8] |=
+			1 << (heap->roots[i].block % 8);
 	heap->nroots = reading.nroots;
 	qsort(heap->roots, heap->nroots, sizeof(StewardRoots), compare_roots);
 }
 
-/* The page's roots, or NULL if it was not looked at. */
+/* The page's roots, or NULL if it was not looked at; block < nblocks. */
 static const StewardRoots *
 find_page(const StewardIndexHeap *heap, BlockNumber block)
 {
 	StewardRoots key;
 
-	if (heap->nroots == 0)
+	if (heap->looked_at == NULL ||
+		((heap->looked_at[block / 8] >> (block % 8)) & 1) == 0)
 		return NULL;
-	if (heap->complete)
-		return block < heap->nroots ? &heap->roots[block] : NULL;
 	key.block = block;
 	return bsearch(&key, heap->roots, heap->nroots, sizeof(StewardRoots),
 				   compare_roots);
@@ -290,7 +296,10 @@ steward_index_heap_count(StewardIndexHeap *heap, int sample_blocks,
 	if (heap->nblocks == 0)
 		return;
 
+	/* what was looked at for single entries is no random sample */
 	heap->nroots = 0;
+	if (heap->looked_at != NULL)
+		memset(heap->looked_at, 0, heap->nblocks / 8 + 1);
 	steward_sample_init(&sample, heap->nblocks, sample_blocks, budget);
 	while (steward_sample_stage(&sample))
 	{

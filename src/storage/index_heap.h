@@ -30,6 +30,7 @@ typedef struct StewardRoots
 typedef struct StewardIndexHeap
 {
 	Relation	heap;
+	MemoryContext context;		/* of what is kept */
 	BlockNumber nblocks;
 	TransactionId horizon;
 	StewardFreeMap map;
@@ -44,6 +45,7 @@ typedef struct StewardIndexHeap
 
 	int			nroots;			/* pages that were looked at, ascending */
 	StewardRoots *roots;
+	uint8	   *looked_at;		/* a bit for each block, NULL: none */
 } StewardIndexHeap;
 
 /* Fate of an entry. */
