@@ -35,20 +35,29 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
+	src/storage/brin_bloat.o \
 	src/storage/btree_bloat.o \
 	src/storage/btree_fate.o \
 	src/storage/btree_page.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
+	src/storage/gin_bloat.o \
+	src/storage/gist_bloat.o \
+	src/storage/hash_bloat.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \
 	src/storage/index_bloat.o \
 	src/storage/index_heap.o \
 	src/storage/index_pages.o \
+	src/storage/index_sample.o \
+	src/storage/quick_bloat.o \
 	src/storage/relation_files.o \
-	src/storage/rewrite_model.o
+	src/storage/rewrite_model.o \
+	src/storage/spgist_bloat.o \
+	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))

@@ -153,6 +153,11 @@ typedef Oid RelFileNumber;
 					MAIN_FORKNUM)
 #endif
 
+/* Result of gistSplit(): spelt differently before 16. */
+#if PG_VERSION_NUM < 160000
+#define SplitPageLayout SplitedPageLayout
+#endif
+
 /* Allocation by type: since 16. */
 #ifndef palloc_array
 #define palloc_array(type, count) ((type *) palloc(sizeof(type) * (count)))

@@ -55,8 +55,14 @@ typedef struct StewardHeapBloatOptions
 								 * bloat_target.h */
 } StewardHeapBloatOptions;
 
+/* heap_bloat.c */
 extern void steward_heap_bloat_estimate(Relation rel,
 										const StewardHeapBloatOptions *options,
 										StewardHeapBloat *result);
+
+/* quick_bloat.c */
+extern void steward_quick_bloat_estimate(Relation rel, int *patience_ms,
+										 StewardHeapBloat *bloat,
+										 const char **reason);
 
 #endif							/* STEWARD_HEAP_BLOAT_H */

@@ -130,6 +130,12 @@ estimate_index(IndexReport *report, Relation heap, Relation index)
 		case BTREE_AM_OID:
 			steward_btree_bloat(&task, bloat);
 			break;
+		case HASH_AM_OID:
+			steward_hash_bloat(&task, bloat);
+			break;
+		case GIST_AM_OID:
+			steward_gist_bloat(&task, bloat);
+			break;
 		default:
 			bloat->reason = psprintf("withheld: no model of access method \"%s\"",
 									 get_am_name(index->rd_rel->relam));

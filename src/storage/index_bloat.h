@@ -77,5 +77,15 @@ extern const char *steward_index_damaged(Relation index, BlockNumber block);
 /* btree_bloat.c and others, one for each access method */
 extern void steward_btree_bloat(const StewardIndexTask *task,
 								StewardIndexBloat *result);
+extern void steward_hash_bloat(const StewardIndexTask *task,
+							   StewardIndexBloat *result);
+extern void steward_gist_bloat(const StewardIndexTask *task,
+							   StewardIndexBloat *result);
+extern void steward_gin_bloat(const StewardIndexTask *task,
+							  StewardIndexBloat *result);
+extern void steward_spgist_bloat(const StewardIndexTask *task,
+								 StewardIndexBloat *result);
+extern void steward_brin_bloat(const StewardIndexTask *task,
+							   StewardIndexBloat *result);
 
 #endif							/* STEWARD_INDEX_BLOAT_H */
