@@ -136,6 +136,15 @@ estimate_index(IndexReport *report, Relation heap, Relation index)
 		case GIST_AM_OID:
 			steward_gist_bloat(&task, bloat);
 			break;
+		case GIN_AM_OID:
+			steward_gin_bloat(&task, bloat);
+			break;
+		case SPGIST_AM_OID:
+			steward_spgist_bloat(&task, bloat);
+			break;
+		case BRIN_AM_OID:
+			steward_brin_bloat(&task, bloat);
+			break;
 		default:
 			bloat->reason = psprintf("withheld: no model of access method \"%s\"",
 									 get_am_name(index->rd_rel->relam));
