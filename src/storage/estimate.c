@@ -41,8 +41,14 @@
 #define NORMAL_QUANTILE 1.959964
 
 /* Sampling goes on until the interval is narrower than this, in pages a page. */
-#define TARGET_SPREAD 0.010
+#define TARGET_SPREAD 0.012
 #define TARGET_UNSEEN 0.021
+
+/*
+ * Sampling ends when the sample looks quiet, which a small one may do by
+ * chance: intervals are widened by this, divided by the root of its size.
+ */
+#define STOPPING_MARGIN 2.0
 
 /* A control variate that varies less than this in the sample is left out. */
 #define MIN_VARIANCE 1e-9
@@ -201,15 +207,16 @@ variance_of_mean(const StewardObservation *observations, int n,
 
 /*
  * Estimate the mean over the population from n observations, which are sorted
- * by block.  If all blocks were observed, it is their mean.  The interval is
- * never narrower than "floor" to either side, for what the model of a page
- * leaves out.
+ * by block.  If all blocks were observed, it is their mean.  scale_error is the
+ * relative standard error of a factor that all values have in common, 0 if
+ * there is none.  The interval is never narrower than "floor" to either side,
+ * for what the model of a page leaves out.
  */
 void
 steward_estimate_mean(StewardObservation *observations, int n,
 					  BlockNumber population,
-					  const StewardControls *controls, double floor,
-					  StewardEstimate *estimate)
+					  const StewardControls *controls, double scale_error,
+					  double floor, StewardEstimate *estimate)
 {
 	double		sample_mean[STEWARD_MAX_CONTROLS];
 	double		slope[STEWARD_MAX_CONTROLS] = {0};
@@ -248,9 +255,10 @@ steward_estimate_mean(StewardObservation *observations, int n,
 		variance += slope[j] * slope[j] * controls->variance[j];
 	}
 	mean = Max(mean, 0);
+	variance += mean * mean * scale_error * scale_error;
 
 	estimate->mean = mean;
-	estimate->spread =
+	estimate->spread = (1 + STOPPING_MARGIN / sqrt(n)) *
 		steward_student_quantile((n - 1 - fitted) * 2.0 / 3) * sqrt(variance);
 	estimate->unseen = part * controls->uncertain *
 		Min(NORMAL_QUANTILE * NORMAL_QUANTILE / Max(uncertain, 1), 1);

@@ -52,7 +52,8 @@ typedef struct StewardEstimate
 extern void steward_estimate_mean(StewardObservation *observations, int n,
 								  BlockNumber population,
 								  const StewardControls *controls,
-								  double floor, StewardEstimate *estimate);
+								  double scale_error, double floor,
+								  StewardEstimate *estimate);
 extern bool steward_estimate_settled(const StewardEstimate *estimate);
 extern double steward_student_quantile(double freedom);
 

@@ -18,6 +18,16 @@
  * as much as the new size is uncertain: a page of wide rows with a big gap
  * carries few bytes, but makes a page with a big gap again.
  *
+ * Which of these gaps arise depends on the order of wide rows.  Within a page
+ * it is known, but the row that follows the last one of a sampled page is not,
+ * and it is not any row: it was one that did not fit.  So if gaps are big, the
+ * block before each sampled one is read, too, and its rows are packed first,
+ * onto a fresh page, without being counted.
+ *
+ * The new TOAST table is filled in the order of the heap's rows.  From those
+ * that were seen follows the gap on its pages, and from a full scan its size;
+ * from a sample of the old TOAST table, what is to be kept.
+ *
  * Values of dropped columns stay in TOAST, where their chunks look like any
  * others; VACUUM FULL does not copy them.  The heap tells how many there are.
  *
@@ -47,6 +57,15 @@
 #include "storage/heap_bloat.h"
 #include "storage/heap_scan.h"
 
+/*
+ * If what a rewrite leaves free on its pages differs by more than this share
+ * of a page, rows are so wide that their order matters.
+ */
+#define WIDE_GAP 0.012
+
+/* So many new pages give the gap of a TOAST table's pages. */
+#define ENOUGH_PAGES 200
+
 /* Intervals are never narrower than this share of a relation, and a page. */
 #define FLOOR_SHARE 0.001
 #define FLOOR_PAGES 1.0
@@ -57,6 +76,8 @@ typedef struct RelationResult
 	BlockNumber nblocks;
 	bool		complete;		/* all blocks were read */
 	StewardHeapScan scan;
+	const StewardPacking *values;	/* of a TOAST table: what the heap's rows
+									 * say about the new one */
 	StewardEstimate estimate;	/* new pages a page */
 	StewardEstimate dropped;	/* bytes in TOAST of dropped columns, a page */
 	double		visible_share;
@@ -91,6 +112,22 @@ read_everything(Relation rel, RelationResult *result)
 	result->complete = true;
 }
 
+/* Does the heap tell what the new TOAST table's pages will look like? */
+static bool
+gap_is_known(const RelationResult *result)
+{
+	return result->values && result->values->closed >= ENOUGH_PAGES;
+}
+
+/* New pages a byte that is kept. */
+static double
+new_density(const RelationResult *result)
+{
+	if (gap_is_known(result))
+		return steward_packing_density(result->values);
+	return steward_packing_density(&result->scan.packing);
+}
+
 /*
  * Turn the pages seen into observations and estimate: new pages, and bytes of
  * dropped columns.
@@ -100,12 +137,22 @@ estimate_pages(Relation rel, const StewardFreeMap *map,
 			   StewardObservation *observations, RelationResult *result)
 {
 	StewardHeapScan *scan = &result->scan;
-	StewardPacking *packing = &scan->packing;
+	const StewardPacking *packing = &scan->packing;
 	int			n = scan->counts.pages;
-	double		density = steward_packing_density(packing);
+	double		density = new_density(result);
 	double		mean_leftover = packing->leftover / Max(packing->closed, 1);
 	double		weight = packing->bytes > 0 ? scan->counts.bytes / packing->bytes : 0;
 	StewardControls controls = map->controls;
+
+	double		gap_error = 0;
+
+	if (gap_is_known(result))
+	{
+		/* the gap is estimated on its own, with an error of its own */
+		weight = 0;
+		gap_error = density * steward_packing_gap_deviation(result->values) /
+			sqrt(result->values->closed);
+	}
 
 	for (int i = 0; i < n; i++)
 	{
@@ -118,10 +165,11 @@ estimate_pages(Relation rel, const StewardFreeMap *map,
 			 weight * (page->leftover - page->closings * mean_leftover));
 	}
 	steward_estimate_mean(observations, n, result->nblocks, &controls,
+						  gap_error,
 						  Max(FLOOR_SHARE, FLOOR_PAGES / result->nblocks),
 						  &result->estimate);
 
-	if (!OidIsValid(scan->reform.toast))
+	if (!scan->reform.dropped)
 		return;
 	for (int i = 0; i < n; i++)
 	{
@@ -131,7 +179,7 @@ estimate_pages(Relation rel, const StewardFreeMap *map,
 	}
 	memset(controls.prior, 0, sizeof(controls.prior));
 	controls.uncertain = 0;
-	steward_estimate_mean(observations, n, result->nblocks, &controls, 0,
+	steward_estimate_mean(observations, n, result->nblocks, &controls, 0, 0,
 						  &result->dropped);
 }
 
@@ -147,6 +195,66 @@ dropped_settled(const RelationResult *result, BlockNumber toast_blocks)
 }
 
 /*
+ * Is the order of rows across pages needed?  Asked when some were seen.
+ */
+static bool
+rows_are_wide(const StewardHeapScan *scan)
+{
+	const StewardPacking *packing = &scan->packing;
+
+	return !scan->is_toast &&
+		steward_packing_gap_deviation(packing) > WIDE_GAP * BLCKSZ;
+}
+
+/*
+ * Read the blocks of an array.  If they are to be led in, each is preceded by
+ * the block before it.
+ */
+static void
+read_blocks(Relation rel, const BlockNumber *blocks, int count, bool led,
+			RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+	BlockNumber *queue = palloc_array(BlockNumber, 2 * count);
+	bool	   *leading = palloc_array(bool, 2 * count);
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (led && blocks[i] > 0 && (n == 0 || queue[n - 1] != blocks[i] - 1))
+		{
+			leading[n] = true;
+			queue[n++] = blocks[i] - 1;
+		}
+		leading[n] = false;
+		queue[n++] = blocks[i];
+	}
+	scan->leading = led ? leading : NULL;
+	scan->visited = 0;
+	result->blocks_read +=
+		steward_blocks_read(rel, MAIN_FORKNUM, queue, n,
+							steward_heap_scan_page, scan);
+	scan->leading = NULL;
+	pfree(queue);
+	pfree(leading);
+}
+
+/*
+ * Forget what was seen, and see it again with the blocks before.
+ */
+static void
+start_again(Relation rel, const StewardBlockSample *sample,
+			RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+
+	memset(&scan->counts, 0, sizeof(scan->counts));
+	steward_packing_init(&scan->packing, scan->packing.reserve);
+	steward_packing_init(&scan->values, scan->values.reserve);
+	read_blocks(rel, sample->chosen, sample->nchosen, true, result);
+}
+
+/*
  * Read a sample of the blocks, in stages, until the interval is narrow enough
  * or the sample as big as it may become.
  */
@@ -158,6 +266,7 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 	StewardFreeMap map;
 	StewardObservation *observations;
 	StewardHeapScan *scan = &result->scan;
+	bool		led = false;
 
 	steward_sample_init(&sample, result->nblocks, options->sample_blocks,
 						options->budget);
@@ -170,49 +279,74 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 
 	while (!scan->interrupted && steward_sample_stage(&sample))
 	{
-		result->blocks_read +=
-			steward_blocks_read(rel, MAIN_FORKNUM, sample.batch, sample.nbatch,
-								steward_heap_scan_page, scan);
+		if (sample.complete && sample.nbatch < sample.nchosen)
+		{
+			/* in order, once and for all */
+			memset(&scan->counts, 0, sizeof(scan->counts));
+			steward_packing_init(&scan->packing, scan->packing.reserve);
+			steward_packing_init(&scan->values, scan->values.reserve);
+			read_blocks(rel, sample.chosen, sample.nchosen, false, result);
+			break;
+		}
+		read_blocks(rel, sample.batch, sample.nbatch, led, result);
 		if (sample.complete)
 			break;
+		if (!led && rows_are_wide(scan))
+		{
+			led = true;
+			start_again(rel, &sample, result);
+		}
 		estimate_pages(rel, &map, observations, result);
 		if (steward_estimate_settled(&result->estimate) &&
 			dropped_settled(result, toast_blocks))
 			break;
+		if (led && 5 * sample.nchosen > sample.maximum)
+			break;				/* twice as many would be four times */
 	}
-	result->complete = sample.complete;
+	result->complete = sample.complete && !scan->interrupted;
 }
 
 /*
- * Look into one relation that is open.  toast_blocks is the size of its TOAST
- * table, for a heap.
+ * All blocks were read: nothing is to be estimated.
+ */
+static void
+take_exact(RelationResult *result)
+{
+	StewardHeapScan *scan = &result->scan;
+	StewardEstimate *estimate = &result->estimate;
+	double		pages = steward_packing_pages(&scan->packing);
+
+	if (result->nblocks == 0)
+		return;
+	if (scan->is_toast)
+		pages = scan->counts.bytes * new_density(result);
+	memset(estimate, 0, sizeof(StewardEstimate));
+	estimate->mean = estimate->low = estimate->high = pages / result->nblocks;
+	memset(&result->dropped, 0, sizeof(StewardEstimate));
+	result->dropped.mean = scan->counts.dropped / result->nblocks;
+	result->dropped.low = result->dropped.high = result->dropped.mean;
+}
+
+/*
+ * Look into one relation that is open.  For a heap, toast_blocks is the size
+ * of its TOAST table; for a TOAST table, "values" is what the heap's rows say
+ * about the new one.
  */
 static void
 examine(Relation rel, const StewardHeapBloatOptions *options,
-		BlockNumber toast_blocks, RelationResult *result)
+		BlockNumber toast_blocks, const StewardPacking *values,
+		RelationResult *result)
 {
-	StewardHeapScan *scan = &result->scan;
-	StewardPacking *packing = &scan->packing;
-
 	memset(result, 0, sizeof(RelationResult));
 	result->nblocks = RelationGetNumberOfBlocks(rel);
-	steward_heap_scan_init(scan, rel);
+	result->values = values;
+	steward_heap_scan_init(&result->scan, rel);
 	if (options->exact)
 		read_everything(rel, result);
 	else
 		read_sample(rel, options, toast_blocks, result);
-
-	if (result->complete && result->nblocks > 0)
-	{
-		double		pages = scan->is_toast ?
-			scan->counts.bytes * steward_packing_density(packing) :
-			steward_packing_pages(packing);
-
-		result->estimate.mean = pages / result->nblocks;
-		result->estimate.low = result->estimate.high = result->estimate.mean;
-		result->dropped.mean = scan->counts.dropped / result->nblocks;
-		result->dropped.low = result->dropped.high = result->dropped.mean;
-	}
+	if (result->complete)
+		take_exact(result);
 }
 
 /*
@@ -278,7 +412,7 @@ set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
 				const RelationResult *toast)
 {
 	double		n = toast->nblocks;
-	double		density = steward_packing_density(&toast->scan.packing);
+	double		density = new_density(toast);
 	double		dropped = heap->dropped.mean * heap->nblocks * density;
 	double		spread = (heap->dropped.high - heap->dropped.mean) *
 		heap->nblocks * density;
@@ -287,7 +421,13 @@ set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
 	double		high = toast->estimate.high * n - mean;
 	double		floor = Max(FLOOR_PAGES, FLOOR_SHARE * n);
 
-	/* The order of values in the new file is not known exactly, even now. */
+	if (heap->complete)
+	{
+		/* every value was seen, in the order of the new file */
+		mean = steward_packing_pages(&heap->scan.values);
+		set_waste(&bloat->toast, toast->nblocks, mean, mean, mean);
+		return;
+	}
 	mean -= dropped;
 	set_waste(&bloat->toast, toast->nblocks, mean,
 			  mean - Max(floor, hypot(low, spread)),
@@ -323,14 +463,14 @@ steward_heap_bloat_estimate(Relation rel,
 	if (toast_rel)
 		toast_blocks = RelationGetNumberOfBlocks(toast_rel);
 
-	examine(rel, options, toast_blocks, &heap);
+	examine(rel, options, toast_blocks, NULL, &heap);
 	add_counts(bloat, &heap);
 	set_waste(&bloat->heap, heap.nblocks, heap.estimate.mean * heap.nblocks,
 			  heap.estimate.low * heap.nblocks,
 			  heap.estimate.high * heap.nblocks);
 	if (toast_rel)
 	{
-		examine(toast_rel, options, 0, &toast);
+		examine(toast_rel, options, 0, &heap.scan.values, &toast);
 		add_counts(bloat, &toast);
 		set_toast_waste(bloat, &heap, &toast);
 		steward_target_close(toast_rel);

@@ -54,6 +54,7 @@ steward_heap_scan_init(StewardHeapScan *scan, Relation rel)
 	steward_reform_init(&scan->reform, rel);
 	steward_packing_init(&scan->packing,
 						 RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR));
+	scan->last_block = InvalidBlockNumber;
 }
 
 /* Account for a chunk that is kept. */
@@ -83,8 +84,9 @@ keep_tuple(StewardHeapScan *scan, HeapTuple tuple)
 		return;
 	}
 	steward_packing_add(&scan->packing,
-						steward_reform_length(&scan->reform, tuple,
-											  &scan->counts.dropped));
+						steward_reform_tuple(&scan->reform, tuple,
+											 &scan->values,
+											 &scan->counts.dropped));
 	scan->counts.heap_only += HeapTupleHeaderIsHeapOnly(tuple->t_data);
 }
 
@@ -156,14 +158,30 @@ scan_tuples(StewardHeapScan *scan, Relation rel, Buffer buffer,
 }
 
 /*
- * Visitor for steward_blocks_read().  Ends the scan when somebody waits for
- * our lock.
+ * Account for a page whose rows are packed only for what they leave on the new
+ * page that the next one's rows come to.
  */
-bool
-steward_heap_scan_page(Relation rel, Buffer buffer, BlockNumber block,
-					   void *arg)
+static void
+lead_in(StewardHeapScan *scan, Relation rel, Buffer buffer, BlockNumber block)
 {
-	StewardHeapScan *scan = arg;
+	StewardHeapCounts counts = scan->counts;
+	StewardPacking packing = scan->packing;
+	StewardPacking values = scan->values;
+
+	if (!PageIsNew(BufferGetPage(buffer)))
+		scan_tuples(scan, rel, buffer, block);
+	scan->counts = counts;
+	scan->values = values;
+	packing.used = scan->packing.used;
+	packing.ntuples = scan->packing.ntuples;
+	scan->packing = packing;
+}
+
+/* Account for a page, and note it. */
+static void
+count_page(StewardHeapScan *scan, Relation rel, Buffer buffer,
+		   BlockNumber block)
+{
 	StewardPacking before = scan->packing;
 	double		bytes = scan->counts.bytes;
 	double		dropped = scan->counts.dropped;
@@ -190,12 +208,30 @@ steward_heap_scan_page(Relation rel, Buffer buffer, BlockNumber block,
 		record->dropped = scan->counts.dropped - dropped;
 	}
 	scan->counts.pages++;
+}
 
-	if (scan->counts.pages % BLOCKS_BETWEEN_CHECKS == 0)
+/*
+ * Visitor for steward_blocks_read().  Ends the scan when somebody waits for
+ * our lock.
+ */
+bool
+steward_heap_scan_page(Relation rel, Buffer buffer, BlockNumber block,
+					   void *arg)
+{
+	StewardHeapScan *scan = arg;
+
+	if (scan->leading && scan->leading[scan->visited])
+		lead_in(scan, rel, buffer, block);
+	else
+		count_page(scan, rel, buffer, block);
+	scan->last_block = block;
+	scan->visited++;
+
+	if (scan->visited % BLOCKS_BETWEEN_CHECKS == 0)
 	{
 		if (scan->report_progress)
 			pgstat_progress_update_param(PROGRESS_ANALYZE_BLOCKS_DONE,
-										 scan->counts.pages);
+										 scan->visited);
 		scan->interrupted = steward_target_in_the_way(rel);
 	}
 	return !scan->interrupted;

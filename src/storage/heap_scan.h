@@ -52,8 +52,13 @@ typedef struct StewardHeapScan
 	bool		interrupted;	/* ended because others wait for the lock */
 	StewardReform reform;
 	StewardPacking packing;
+	StewardPacking values;		/* new TOAST table, as far as rows seen say */
 	StewardHeapCounts counts;
 	StewardHeapPage *pages;		/* each page seen, or NULL: sums only */
+	const bool *leading;		/* of each page to come: it only leads in, see
+								 * heap_bloat.c; NULL: none does */
+	int64		visited;
+	BlockNumber last_block;
 } StewardHeapScan;
 
 extern void steward_heap_scan_init(StewardHeapScan *scan, Relation rel);

@@ -23,6 +23,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/detoast.h"
 #include "access/heaptoast.h"
 #include "utils/rel.h"
@@ -52,8 +54,11 @@ steward_packing_init(StewardPacking *packing, Size reserve)
 static void
 close_page(StewardPacking *packing)
 {
+	double		leftover = PAGE_BYTES - packing->used;
+
 	packing->closed++;
-	packing->leftover += PAGE_BYTES - packing->used;
+	packing->leftover += leftover;
+	packing->leftover_square += leftover * leftover;
 	packing->used = 0;
 	packing->ntuples = 0;
 }
@@ -97,6 +102,8 @@ steward_packing_add_value(StewardPacking *packing, int64 bytes)
 			close_page(packing);
 			packing->closed += pages;
 			packing->leftover += pages * (PAGE_BYTES - filled);
+			packing->leftover_square +=
+				pages * (PAGE_BYTES - filled) * (PAGE_BYTES - filled);
 			packing->bytes += pages * filled;
 			chunks -= pages * EXTERN_TUPLES_PER_PAGE;
 		}
@@ -117,6 +124,18 @@ steward_packing_density(const StewardPacking *packing)
 	if (packing->closed > 0)
 		gap = packing->leftover / packing->closed;
 	return 1 / (PAGE_BYTES - gap);
+}
+
+/* Standard deviation of the bytes left unused on a page. */
+double
+steward_packing_gap_deviation(const StewardPacking *packing)
+{
+	double		mean;
+
+	if (packing->closed == 0)
+		return 0;
+	mean = packing->leftover / packing->closed;
+	return sqrt(Max(packing->leftover_square / packing->closed - mean * mean, 0));
 }
 
 /* Pages of the file, if nothing more comes. */
@@ -147,7 +166,8 @@ steward_reform_init(StewardReform *reform, Relation rel)
 
 	reform->desc = desc;
 	reform->always = false;
-	reform->toast = InvalidOid;
+	reform->toast = rel->rd_rel->reltoastrelid;
+	reform->dropped = false;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -155,27 +175,45 @@ steward_reform_init(StewardReform *reform, Relation rel)
 		if (!attribute->attisdropped)
 			continue;
 		reform->always = true;
-		if (attribute->attlen == -1)
-			reform->toast = rel->rd_rel->reltoastrelid;
+		if (attribute->attlen == -1 && OidIsValid(reform->toast))
+			reform->dropped = true;
 	}
 	reform->values = palloc_array(Datum, desc->natts);
 	reform->nulls = palloc_array(bool, desc->natts);
 }
 
 /*
- * Length of a row after a rewrite.  *dropped_bytes grows by what its values of
- * dropped columns take in the TOAST table now.
+ * Bytes that a value has in this TOAST table; -1 if it is not there.
+ */
+static int64
+bytes_in_toast(Datum value, Oid toast)
+{
+	struct varatt_external pointer;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+		return -1;
+	VARATT_EXTERNAL_GET_POINTER(pointer, DatumGetPointer(value));
+	if (pointer.va_toastrelid != toast)
+		return -1;
+	return VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+}
+
+/*
+ * Form a row again: returns its length in the heap, stores its values in the
+ * new TOAST table, and adds to *dropped_bytes what its values of dropped
+ * columns take in the old one.
  */
 Size
-steward_reform_length(StewardReform *reform, HeapTuple tuple,
-					  double *dropped_bytes)
+steward_reform_tuple(StewardReform *reform, HeapTuple tuple,
+					 StewardPacking *toast, double *dropped_bytes)
 {
 	TupleDesc	desc = reform->desc;
 	Size		length = offsetof(HeapTupleHeaderData, t_bits);
 	bool		has_nulls = false;
+	bool		changes = reform->always ||
+		HeapTupleHeaderGetNatts(tuple->t_data) < desc->natts;
 
-	if (!reform->always &&
-		HeapTupleHeaderGetNatts(tuple->t_data) >= desc->natts)
+	if (!changes && !HeapTupleHasExternal(tuple))
 		return tuple->t_len;
 
 	heap_deform_tuple(tuple, desc, reform->values, reform->nulls);
@@ -183,24 +221,21 @@ steward_reform_length(StewardReform *reform, HeapTuple tuple,
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		if (attribute->attisdropped && !reform->nulls[i])
+		if (!reform->nulls[i] && attribute->attlen == -1)
 		{
-			struct varlena *value = (struct varlena *)
-				DatumGetPointer(reform->values[i]);
+			int64		bytes = bytes_in_toast(reform->values[i], reform->toast);
 
-			if (attribute->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(value))
-			{
-				struct varatt_external pointer;
-
-				VARATT_EXTERNAL_GET_POINTER(pointer, value);
-				if (pointer.va_toastrelid == reform->toast)
-					*dropped_bytes += steward_value_chunk_bytes(
-																VARATT_EXTERNAL_GET_EXTSIZE(pointer));
-			}
-			reform->nulls[i] = true;
+			if (bytes >= 0 && attribute->attisdropped)
+				*dropped_bytes += steward_value_chunk_bytes(bytes);
+			else if (bytes >= 0)
+				steward_packing_add_value(toast, bytes);
 		}
+		reform->nulls[i] |= attribute->attisdropped;
 		has_nulls |= reform->nulls[i];
 	}
+	if (!changes)
+		return tuple->t_len;
+
 	if (has_nulls)
 		length += BITMAPLEN(desc->natts);
 	return MAXALIGN(length) +

@@ -22,6 +22,7 @@ typedef struct StewardPacking
 	int			ntuples;		/* tuples on it */
 	int64		closed;			/* pages that are full */
 	double		leftover;		/* bytes left unused on those */
+	double		leftover_square;	/* their squares */
 	double		bytes;			/* put in, with line pointers */
 } StewardPacking;
 
@@ -30,8 +31,8 @@ typedef struct StewardReform
 {
 	TupleDesc	desc;
 	bool		always;			/* there are columns that were dropped */
-	Oid			toast;			/* TOAST table, if dropped columns may have
-								 * values there; else InvalidOid */
+	Oid			toast;			/* TOAST table, or InvalidOid */
+	bool		dropped;		/* dropped columns may have values there */
 	Datum	   *values;
 	bool	   *nulls;
 } StewardReform;
@@ -40,12 +41,13 @@ extern void steward_packing_init(StewardPacking *packing, Size reserve);
 extern void steward_packing_add(StewardPacking *packing, Size length);
 extern void steward_packing_add_value(StewardPacking *packing, int64 bytes);
 extern double steward_packing_density(const StewardPacking *packing);
+extern double steward_packing_gap_deviation(const StewardPacking *packing);
 extern int64 steward_packing_pages(const StewardPacking *packing);
 
 extern double steward_value_chunk_bytes(int64 bytes);
 
 extern void steward_reform_init(StewardReform *reform, Relation rel);
-extern Size steward_reform_length(StewardReform *reform, HeapTuple tuple,
-								  double *dropped_bytes);
+extern Size steward_reform_tuple(StewardReform *reform, HeapTuple tuple,
+								 StewardPacking *toast, double *dropped_bytes);
 
 #endif							/* STEWARD_REWRITE_MODEL_H */
