@@ -263,7 +263,7 @@ estimate_entries(StewardBtreeScan *scan, bool known, double *mean, double *varia
 	}
 	controls.uncertain = 1;
 	steward_estimate_mean(observations, scan->npages, scan->pages.npages,
-						  &controls, 0, &estimate);
+						  &controls, 0, 0, &estimate);
 	*mean = estimate.mean * unit;
 	*variance = estimate.spread * unit / NORMAL_QUANTILE;
 	*variance *= *variance;
@@ -387,7 +387,7 @@ estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 	controls.prior[0] = entries > 0 ? bytes / entries : 0;
 	controls.uncertain = 1;
 	steward_estimate_mean(observations, scan->npages, scan->pages.npages,
-						  &controls, MODEL_ERROR, estimate);
+						  &controls, 0, MODEL_ERROR, estimate);
 	estimate->low -= doubt * estimate->mean;
 	estimate->high += doubt * estimate->mean;
 	pfree(observations);

@@ -56,7 +56,8 @@ enum
 	VALUE_LISTS,				/* posting lists in entry tuples, bytes */
 	VALUE_DATA,					/* posting lists in trees, bytes */
 	VALUE_TREES,				/* last leaves of posting trees */
-	VALUE_ROOTS					/* inner pages of posting trees */
+	VALUE_ROOTS,				/* inner pages of posting trees */
+	VALUE_PENDING				/* entries of the pending list */
 };
 
 /* Sums over the sample. */
@@ -65,7 +66,7 @@ typedef struct GinSums
 	double		tuples;			/* of the entry tree's leaves, with TIDs */
 	double		key_bytes;
 	double		counted[MAX_COUNTED + 1];	/* key bytes by number of TIDs */
-	double		tids;
+	double		lists;			/* posting lists of one tuple or more */
 	double		last_bytes;		/* on last leaves of posting trees */
 	double		last_leaves;
 } GinSums;
@@ -136,6 +137,7 @@ read_entries(StewardIndexSample *sample, Page page, StewardPageValues *values)
 		values->value[VALUE_KEYS] += key;
 		values->value[VALUE_LISTS] += list;
 		sums->tuples++;
+		sums->lists += list > 0;
 		sums->key_bytes += key;
 		sums->counted[Min(n, MAX_COUNTED)] += key;
 	}
@@ -182,10 +184,9 @@ read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
 		values->empty = true;
 	else if (flags & GIN_LIST)
 	{
-		/* pending entries join lists that are there already */
+		/* pending entries join lists, most of which are there already */
 		values->empty = true;
-		values->value[VALUE_LISTS] = PageGetMaxOffsetNumber(page) *
-			sizeof(ItemPointerData);
+		values->value[VALUE_PENDING] = PageGetMaxOffsetNumber(page);
 	}
 	else if ((flags & (GIN_DATA | GIN_LEAF)) == GIN_DATA)
 		values->value[VALUE_ROOTS] = 1;
@@ -253,6 +254,9 @@ steward_gin_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	double		single;
 	double		single_bytes;
 	double		data;
+	double		heads;
+	double		list_bytes;
+	double		pending;
 
 	sample->task = task;
 	sample->reader = read_page;
@@ -276,8 +280,13 @@ steward_gin_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	data = (sum[VALUE_DATA] * alive - single * single_bytes) /
 		GinDataPageMaxDataSize + several * 1.5;
 	data = Max(data, several * 2);
-	entry_bytes = sum[VALUE_KEYS] * keys_alive(sums, alive) +
-		sum[VALUE_LISTS] * alive;
+	/* the first TID of a list is not compressed, and stays with its key */
+	heads = sums->lists * scale * offsetof(GinPostingList, bytes);
+	list_bytes = Max(sum[VALUE_LISTS] - heads, 0) * alive;
+	pending = sum[VALUE_PENDING] * alive *
+		(sum[VALUE_LISTS] + sum[VALUE_DATA]) / Max(sample->ntids * scale, 1);
+	entry_bytes = (sum[VALUE_KEYS] + heads) * keys_alive(sums, alive) +
+		list_bytes + pending;
 	if (single_bytes < GinMaxItemSize * 0.9)
 		entry_bytes += single * single_bytes;
 	else

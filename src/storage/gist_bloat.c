@@ -10,8 +10,8 @@
  * inner page, with the server's own functions for choosing a page and for
  * splitting it.  Where the server would sort first (gistbuild.c: operator
  * classes with sort support), the tuples are sorted and split in the same
- * portions of four pages.  The density of the small tree's leaves, averaged
- * over its last doubling, is that of the large one.
+ * portions of four pages.  The density of the small tree's leaves is taken for
+ * that of the large one.
  *
  * Support functions of operator classes are installed by superusers, but may
  * themselves call functions of a user, such as the subtype_diff of a range
@@ -46,6 +46,13 @@
 
 /* Pages that the server splits at once when it builds from sorted tuples. */
 #define SORTED_PAGES 4
+
+/* Part by which the size may differ from the one whose density is looked up. */
+#define PHASE_WINDOW 0.05
+#define PHASES 8
+
+/* Differences of density that are chance. */
+#define FLAT 0.12
 
 /* Density if there are too few tuples to tell, and of inner pages. */
 #define USUAL_DENSITY 0.65
@@ -82,8 +89,9 @@ typedef struct GistTree
 	int			nleaves;
 	Page		leaves[MAX_LEAVES];
 	double		bytes;			/* of leaf tuples */
-	double		density[MAX_LEAVES + 1];	/* sums, by number of leaves */
-	double		steps[MAX_LEAVES + 1];
+	int			nsteps;
+	double		step_bytes[MAX_KEPT];	/* after each insertion */
+	int			step_leaves[MAX_KEPT];
 } GistTree;
 
 /* Keep a leaf tuple, or not: a random choice of all that are offered. */
@@ -130,9 +138,13 @@ read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
 			return false;
 		bytes = IndexTupleSize(tuple) + sizeof(ItemIdData);
 		values->used += bytes;
-		if ((opaque->flags & F_LEAF) == 0 ||
-			ItemIdIsDead(PageGetItemId(page, off)))
+		if ((opaque->flags & F_LEAF) == 0)
 			continue;
+		if (ItemIdIsDead(PageGetItemId(page, off)))
+		{
+			sample->nkilled++;
+			continue;
+		}
 		values->value[VALUE_LEAF_BYTES] += bytes;
 		steward_index_sample_entry(sample, &tuple->t_tid);
 		keep_tuple(sample, tuple);
@@ -251,21 +263,67 @@ insert_tuple(GistTree *tree, IndexTuple tuple)
 	if (!room)
 		return false;
 	tree->bytes += IndexTupleSize(tuple) + sizeof(ItemIdData);
-	tree->density[tree->nleaves] += tree->bytes / (PAGE_SPACE * tree->nleaves);
-	tree->steps[tree->nleaves]++;
+	tree->step_bytes[tree->nsteps] = tree->bytes;
+	tree->step_leaves[tree->nsteps++] = tree->nleaves;
 	return true;
 }
 
-/*
- * Insert the tuples in the order of the heap.  Returns the density, 0 if there
- * are too few.
- */
+/* The density of the small tree while it had about so many bytes. */
 static double
-density_by_insertion(GistTree *tree, GistTuples *tuples)
+density_around(const GistTree *tree, double bytes)
 {
 	double		sum = 0;
 	int			counted = 0;
 
+	for (int i = 0; i < tree->nsteps; i++)
+		if (fabs(tree->step_bytes[i] - bytes) <= PHASE_WINDOW * bytes)
+		{
+			sum += tree->step_bytes[i] / (PAGE_SPACE * tree->step_leaves[i]);
+			counted++;
+		}
+	return counted > 0 ? sum / counted : USUAL_DENSITY;
+}
+
+/*
+ * The density of a new index of so many bytes.  Pages of evenly spread values
+ * all split at about the same time, so that the density goes up and down with
+ * each doubling.  If that of the small tree did during its last one, what
+ * counts is the density that it had when it was smaller than the new index by
+ * a power of two; else the average.  Returns 0 if the tree remained too small.
+ */
+static double
+density_in_phase(const GistTree *tree, double bytes)
+{
+	double		last = tree->bytes * (1 - PHASE_WINDOW);
+	double		lowest = 1;
+	double		highest = 0;
+	double		average = 0;
+	double		weight;
+
+	if (tree->nleaves < 4)
+		return 0;
+	for (int i = 0; i < PHASES; i++)
+	{
+		double		density = density_around(tree, last * pow(2, -(i + 0.5) / PHASES));
+
+		lowest = Min(lowest, density);
+		highest = Max(highest, density);
+		average += density / PHASES;
+	}
+	while (bytes > last)
+		bytes /= 2;
+	weight = (highest - lowest - FLAT) / FLAT;
+	weight = Max(Min(weight, 1), 0);
+	return weight * density_around(tree, bytes) + (1 - weight) * average;
+}
+
+/*
+ * Insert the tuples in the order of the heap.  Returns the density for a new
+ * index with so many bytes, 0 if there are too few tuples to tell.
+ */
+static double
+density_by_insertion(GistTree *tree, GistTuples *tuples, double bytes)
+{
 	qsort(tuples->tuples, tuples->n, sizeof(IndexTuple), compare_tids);
 	tree->root = new_page(0);
 	tree->leaves[0] = new_page(F_LEAF);
@@ -282,15 +340,7 @@ density_by_insertion(GistTree *tree, GistTuples *tuples)
 		if (!room)
 			break;
 	}
-	if (tree->nleaves < 4)
-		return 0;
-	for (int i = tree->nleaves / 2; i < tree->nleaves; i++)
-		if (tree->steps[i] > 0)
-		{
-			sum += tree->density[i] / tree->steps[i];
-			counted++;
-		}
-	return counted > 0 ? sum / counted : 0;
+	return density_in_phase(tree, bytes);
 }
 
 /* How to compare tuples of an index that is built sorted. */
@@ -402,7 +452,7 @@ density_by_sorting(GistTree *tree, GistTuples *tuples)
  * too few to tell.
  */
 static double
-fresh_density(const StewardIndexTask *task, GistTuples *tuples)
+fresh_density(const StewardIndexTask *task, GistTuples *tuples, double bytes)
 {
 	GistTree   *tree = palloc0_object(GistTree);
 	double		density;
@@ -426,7 +476,8 @@ fresh_density(const StewardIndexTask *task, GistTuples *tuples)
 	tree->state = initGISTstate(task->index);
 	tree->state->tempCxt = tree->context;
 	density = is_built_sorted(task->index) ?
-		density_by_sorting(tree, tuples) : density_by_insertion(tree, tuples);
+		density_by_sorting(tree, tuples) :
+		density_by_insertion(tree, tuples, bytes);
 	freeGISTstate(tree->state);
 
 	AtEOXact_GUC(false, nest_level);
@@ -487,7 +538,7 @@ steward_gist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 			(IndexTupleSize(tuples->tuples[i]) + (double) sizeof(ItemIdData)) /
 			tuples->n;
 	density = tuples->n > 0 && bytes > PAGE_SPACE / 2 ?
-		fresh_density(task, tuples) : 0;
+		fresh_density(task, tuples, bytes) : 0;
 	if (density == 0)
 	{
 		density = USUAL_DENSITY;

@@ -89,7 +89,10 @@ read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
 			IndexTupleSize(tuple) < sizeof(IndexTupleData) + sizeof(uint32))
 			return false;
 		if (ItemIdIsDead(PageGetItemId(page, off)))
+		{
+			sample->nkilled++;
 			continue;
+		}
 		memcpy(&code, (char *) tuple + sizeof(IndexTupleData), sizeof(uint32));
 		if (run > 0 && code != last)
 		{

@@ -189,6 +189,18 @@ visit_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
 		if (roots[off - 1] != 0)
 			result->bits[roots[off - 1] / 8] |= 1 << (roots[off - 1] % 8);
 	}
+
+	/* roots that lead nowhere: stubs, dead rows, chains of dead rows */
+	for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
+	{
+		ItemId		id = PageGetItemId(page, off);
+
+		if ((result->bits[off / 8] >> (off % 8)) & 1)
+			continue;
+		if (ItemIdIsDead(id) || ItemIdIsRedirected(id) ||
+			(ItemIdIsNormal(id) && roots[off - 1] == off))
+			result->ngone++;
+	}
 	return true;
 }
 
@@ -245,6 +257,36 @@ find_page(const StewardIndexHeap *heap, BlockNumber block)
 }
 
 /*
+ * Estimate the share of rows that are alive among those that indexes have
+ * entries for, from the pages looked at: a ratio, whose variance is that of
+ * its residuals (Cochran, "Sampling Techniques", chapter 6).
+ */
+static void
+estimate_alive(StewardIndexHeap *heap)
+{
+	double		rows = 0;
+	double		all = 0;
+	double		squares = 0;
+	double		part = 1 - (double) heap->nroots / Max(heap->nblocks, 1);
+
+	for (int i = 0; i < heap->nroots; i++)
+	{
+		rows += heap->roots[i].nrows;
+		all += heap->roots[i].nrows + heap->roots[i].ngone;
+	}
+	heap->alive_share = all > 0 ? rows / all : 1;
+	for (int i = 0; i < heap->nroots; i++)
+	{
+		double		rest = heap->roots[i].nrows - heap->alive_share *
+			(heap->roots[i].nrows + heap->roots[i].ngone);
+
+		squares += rest * rest;
+	}
+	heap->alive_error = all > 0 ?
+		1.96 * sqrt(squares * Max(part, 0)) / all + 2 * part / all : 1;
+}
+
+/*
  * Estimate the rows of the heap that need an entry, from the pages looked at.
  */
 static void
@@ -271,7 +313,7 @@ estimate_rows(StewardIndexHeap *heap, StewardEstimate *estimate)
 		held += heap->roots[i].nheld;
 	}
 	steward_estimate_mean(observations, heap->nroots, heap->nblocks,
-						  &controls, 0, estimate);
+						  &controls, 0, 0, estimate);
 	heap->rows = estimate->mean * unit * heap->nblocks;
 	heap->rows_low = estimate->low * unit * heap->nblocks;
 	heap->rows_high = estimate->high * unit * heap->nblocks;
@@ -293,6 +335,7 @@ steward_index_heap_count(StewardIndexHeap *heap, int sample_blocks,
 	if (heap->counted)
 		return;
 	heap->counted = true;
+	heap->alive_share = 1;
 	if (heap->nblocks == 0)
 		return;
 
@@ -310,6 +353,7 @@ steward_index_heap_count(StewardIndexHeap *heap, int sample_blocks,
 			estimate.spread <= TARGET_PRECISION * estimate.mean)
 			break;
 	}
+	estimate_alive(heap);
 }
 
 /*

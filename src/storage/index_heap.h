@@ -23,6 +23,7 @@ typedef struct StewardRoots
 	BlockNumber block;
 	int			nrows;			/* rows that a new index would have entries for */
 	int			nheld;			/* of those, deleted but visible to somebody */
+	int			ngone;			/* rows that are gone, but not from indexes */
 	uint8		bits[MaxHeapTuplesPerPage / 8 + 1];
 } StewardRoots;
 
@@ -42,6 +43,9 @@ typedef struct StewardIndexHeap
 	double		rows_low;		/* 95 % interval */
 	double		rows_high;
 	double		held;			/* of rows, deleted but visible to somebody */
+	double		alive_share;	/* of the rows that indexes know, and half
+								 * width of its interval of 95 % */
+	double		alive_error;
 
 	int			nroots;			/* pages that were looked at, ascending */
 	StewardRoots *roots;

@@ -26,7 +26,7 @@
 #include "storage/index_sample.h"
 
 /* Blocks of the heap that are looked at for single entries. */
-#define MAX_LOOKUPS 200
+#define MAX_LOOKUPS 100
 
 /* Half width of a mean, in parts of it, that ends sampling. */
 #define TARGET_PRECISION 0.01
@@ -120,7 +120,8 @@ steward_index_sample_read(StewardIndexSample *sample, BlockNumber first,
 
 	steward_sample_init(&blocks, sample->pages.npages,
 						task->sample_blocks * 2,
-						Min((int64) task->sample_blocks * 2, task->budget));
+						Min((int64) task->sample_blocks * 2 - MAX_LOOKUPS,
+							task->budget));
 	sample->maxpages = blocks.maximum;
 	sample->values = palloc_array(StewardPageValues, sample->maxpages + 1);
 	while (sample->damaged == InvalidBlockNumber &&
@@ -198,21 +199,16 @@ look_up_entries(StewardIndexSample *sample, int ntids)
 }
 
 /*
- * The share of entries that REINDEX keeps, and the half width of its interval
- * of 95 %.
+ * The share alive of the entries that were kept, by those whose fate is known.
  */
-double
-steward_index_sample_alive(StewardIndexSample *sample, double *error)
+static double
+alive_by_entries(StewardIndexSample *sample, int ntids, double sure,
+				 double *error)
 {
-	int			ntids = (int) Min(sample->ntids, STEWARD_INDEX_TIDS);
 	double		seen = 0;
 	double		alive = 0;
-	double		sure = 0;
 	double		p;
 
-	*error = 0;
-	if (ntids == 0 || sample->task->heap == NULL)
-		return 1;
 	look_up_entries(sample, ntids);
 	for (int i = 0; i < ntids; i++)
 	{
@@ -221,21 +217,50 @@ steward_index_sample_alive(StewardIndexSample *sample, double *error)
 		StewardEntryState state =
 			steward_index_heap_entry(sample->task->heap, &sample->tids[i]);
 
-		if (steward_index_heap_visible(sample->task->heap, block))
-			sure++;
-		else if (state != STEWARD_ENTRY_UNKNOWN)
-		{
-			seen++;
-			alive += state == STEWARD_ENTRY_LIVE;
-		}
+		if (steward_index_heap_visible(sample->task->heap, block) ||
+			state == STEWARD_ENTRY_UNKNOWN)
+			continue;
+		seen++;
+		alive += state == STEWARD_ENTRY_LIVE;
 	}
 	if (seen == 0)
 		return 1;
 	p = alive / seen;
-	sure /= ntids;
 	*error = 1.96 * (1 - sure) *
 		(sqrt(p * (1 - p) / seen) + 1 / (seen + 2));
 	return sure + (1 - sure) * p;
+}
+
+/*
+ * The share of entries that REINDEX keeps, and the half width of its interval
+ * of 95 %.  If the index has entries for every row, it is the share of the
+ * rows, unless scans have marked entries dead already.
+ */
+double
+steward_index_sample_alive(StewardIndexSample *sample, double *error)
+{
+	const StewardIndexTask *task = sample->task;
+	int			ntids = (int) Min(sample->ntids, STEWARD_INDEX_TIDS);
+	double		sure = 0;
+
+	*error = 0;
+	if (ntids == 0)
+		return 1;
+	for (int i = 0; i < ntids; i++)
+		sure += steward_index_heap_visible(task->heap,
+										   ItemPointerGetBlockNumberNoCheck(&sample->tids[i]));
+	if (sure == ntids)
+		return 1;
+
+	if (task->every_row && sample->nkilled == 0)
+	{
+		steward_index_heap_count(task->heap, task->sample_blocks / 3,
+								 task->exact ? task->heap->nblocks :
+								 MAX_LOOKUPS * 3 / 2);
+		*error = task->heap->alive_error;
+		return task->heap->alive_share;
+	}
+	return alive_by_entries(sample, ntids, sure / ntids, error);
 }
 
 /*
@@ -264,7 +289,7 @@ steward_index_sample_mean(StewardIndexSample *sample, int value,
 	}
 	controls.uncertain = 1;
 	steward_estimate_mean(observations, sample->npages, sample->pages.npages,
-						  &controls, 0, &estimate);
+						  &controls, 0, 0, &estimate);
 	pfree(observations);
 	*error = (estimate.high - estimate.low) / 2 * unit *
 		sample->pages.npages;

@@ -14,7 +14,7 @@
 
 #include "storage/index_bloat.h"
 
-#define STEWARD_INDEX_VALUES 6
+#define STEWARD_INDEX_VALUES 7
 #define STEWARD_INDEX_TIDS 4000
 
 /* What an access method makes of one page. */
@@ -50,6 +50,7 @@ struct StewardIndexSample
 	bool		complete;		/* all were read */
 	BlockNumber damaged;		/* InvalidBlockNumber: none */
 
+	double		nkilled;		/* entries marked dead */
 	double		ntids;			/* entries offered */
 	ItemPointerData tids[STEWARD_INDEX_TIDS];	/* random ones of them */
 	Page		page;			/* copy of the current page */

@@ -22,9 +22,13 @@
 #include "base/compat.h"
 #include "storage/index_sample.h"
 
-/* Density of leaf and inner pages of a new index. */
-#define LEAF_DENSITY 0.69
-#define INNER_DENSITY 0.69
+/* Density of a new index, for operator families that are not listed below. */
+#define USUAL_DENSITY 0.69
+
+/* Operator families of the server, as in pg_opfamily.dat. */
+#define RANGE_FAMILY 3474
+#define QUAD_POINT_FAMILY 4015
+#define TEXT_FAMILY 4017
 
 /* Part of the new index by which the model may be off. */
 #define MODEL_ERROR 0.12
@@ -76,6 +80,23 @@ read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
 	return true;
 }
 
+/* Density of the pages of a new index, as measured. */
+static double
+fresh_density(Relation index)
+{
+	switch (index->rd_opfamily[0])
+	{
+		case RANGE_FAMILY:
+			return 0.61;
+		case QUAD_POINT_FAMILY:
+			return 0.75;
+		case TEXT_FAMILY:
+			return 0.78;
+		default:
+			return USUAL_DENSITY;
+	}
+}
+
 /*
  * Estimate an SP-GiST index.
  */
@@ -89,6 +110,7 @@ steward_spgist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	double		alive;
 	double		leaves;
 	double		inner;
+	double		capacity = SPGIST_PAGE_CAPACITY * fresh_density(task->index);
 
 	sample->task = task;
 	sample->reader = read_page;
@@ -96,14 +118,14 @@ steward_spgist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	steward_index_sample_read(sample, SPGIST_ROOT_BLKNO, result);
 	alive = steward_index_sample_alive(sample, &doubt);
 	leaves = steward_index_sample_mean(sample, VALUE_LEAF_BYTES, &error) *
-		alive / SPGIST_PAGE_CAPACITY / LEAF_DENSITY;
+		alive / capacity;
 	inner = steward_index_sample_mean(sample, VALUE_INNER_BYTES, &ignored) *
-		alive / SPGIST_PAGE_CAPACITY / INNER_DENSITY;
+		alive / capacity;
 	steward_index_sample_describe(sample, alive, result);
 
 	/* metapage, root, root of nulls */
 	result->pages = 3 + leaves + inner;
-	error = error / SPGIST_PAGE_CAPACITY / LEAF_DENSITY +
+	error = error / capacity +
 		(doubt + MODEL_ERROR) * result->pages + 1;
 	result->pages_low = result->pages - error;
 	result->pages_high = result->pages + error;
