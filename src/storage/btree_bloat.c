@@ -41,6 +41,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "storage/bloat_target.h"
 #include "storage/btree_scan.h"
 
 /* Blocks in relation to what the user asked for: the average is below 1. */
@@ -60,6 +61,9 @@
 #define MODEL_ERROR 0.001
 
 #define NORMAL_QUANTILE 1.959964
+
+/* Blocks between two looks for others that wait for our lock. */
+#define WAITER_CHECK 1024
 
 /*
  * Take over one page of the sample: a StewardBlockVisitor.
@@ -420,7 +424,7 @@ consult_heap(StewardBtreeScan *scan, const StewardEstimate *estimate)
 	int64		most = (int64) task->sample_blocks * SAMPLE_GROWTH -
 		scan->npages - heap_blocks(scan);
 
-	if (task->heap == NULL)
+	if (task->heap == NULL || (task->exact && scan->unknown == 0))
 		return;
 	if (task->every_row && !task->heap->counted &&
 		(scan->unknown > 0 || !steward_estimate_settled(estimate)))
@@ -508,6 +512,13 @@ describe_present(const StewardBtreeScan *scan, StewardIndexBloat *result)
 			(scan->entries - gone) / tids * heap->held / heap->rows;
 }
 
+/* Pages of which copies may be kept to read an index whole, in key order. */
+static BlockNumber
+copies_allowed(void)
+{
+	return maintenance_work_mem / (BLCKSZ / 1024);
+}
+
 /*
  * Read stage after stage of the sample until the estimate settles.
  */
@@ -518,10 +529,14 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 	StewardBlockSample sample;
 	StewardEstimate estimate = {0};
 
-	steward_sample_init(&sample, scan->pages.npages,
-						task->sample_blocks * SAMPLE_GROWTH,
-						Min((int64) task->sample_blocks * SAMPLE_GROWTH,
-							task->budget));
+	if (task->exact && scan->pages.npages <= copies_allowed())
+		steward_sample_init(&sample, scan->pages.npages,
+							scan->pages.npages, PG_INT64_MAX);
+	else
+		steward_sample_init(&sample, scan->pages.npages,
+							task->sample_blocks * SAMPLE_GROWTH,
+							Min((int64) task->sample_blocks * SAMPLE_GROWTH,
+								task->budget));
 	scan->blocks = palloc_array(BlockNumber, sample.maximum + 1);
 	scan->leaves = palloc_array(StewardLeafCopy, sample.maximum + 1);
 
@@ -561,6 +576,77 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 }
 
 /*
+ * Pack one page of an index that is read whole: a StewardBlockVisitor.  Ends
+ * the reading if somebody waits for our lock.
+ */
+static bool
+visit_every_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
+{
+	StewardBtreeScan *scan = arg;
+	StewardLeafCopy copy = {0};
+
+	if (block % WAITER_CHECK == 0 &&
+		(steward_target_in_the_way(rel) ||
+		 steward_target_in_the_way(scan->task->heap->heap)))
+	{
+		scan->interrupted = true;
+		return false;
+	}
+	switch (steward_btree_page_kind(BufferGetPage(buffer)))
+	{
+		case STEWARD_BTREE_DAMAGED:
+		case STEWARD_BTREE_META:
+			scan->damaged = block;
+			return false;
+		case STEWARD_BTREE_NEW:
+		case STEWARD_BTREE_DELETED:
+		case STEWARD_BTREE_INNER:
+			return true;
+		case STEWARD_BTREE_LEAF:
+			break;
+	}
+	copy.block = block;
+	copy.page = scan->scratch;
+	memcpy(copy.page, BufferGetPage(buffer), BLCKSZ);
+	if (!steward_btree_open_leaf(scan, &copy))
+		return false;
+	scan->bytes += pack_leaf(scan);
+	return true;
+}
+
+/*
+ * Read all pages, in the order of the file.  The sample, which was taken
+ * before, says what to make of entries that could not be looked up.
+ */
+static void
+read_every_page(StewardBtreeScan *scan, StewardIndexBloat *result)
+{
+	const StewardIndexTask *task = scan->task;
+	bool		in_doubt = scan->unknown > 0;
+	double		relative = (result->pages_high - result->pages_low) / 2 /
+		Max(result->pages, 1);
+	double		leaves;
+	double		error;
+
+	scan->all_alive = task->heap->map.visible_share == 1;
+	scan->bytes = 0;
+	scan->scratch = palloc(BLCKSZ);
+	steward_btree_fill_init(&scan->fill);
+	result->blocks_read +=
+		steward_index_pages_read(task->index, &scan->pages, NULL,
+								 scan->pages.npages, visit_every_page, scan);
+	if (scan->interrupted || scan->damaged != InvalidBlockNumber)
+		return;
+	leaves = scan->fill.pages > 0 ?
+		scan->bytes / (scan->fill.bytes / scan->fill.pages) : 1;
+	error = leaves * (in_doubt ? relative : MODEL_ERROR) + 1;
+	result->pages = whole_index(scan, leaves);
+	result->pages_low = whole_index(scan, leaves - error);
+	result->pages_high = whole_index(scan, leaves + error);
+	result->exact = !in_doubt;
+}
+
+/*
  * Estimate a b-tree.
  */
 void
@@ -593,8 +679,18 @@ steward_btree_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 						&scan->pages);
 	result->blocks_read += scan->pages.map_blocks;
 	result->pages = result->pages_low = result->pages_high = 1;
+	if (task->exact)
+		steward_index_heap_look_at_all(task->heap);
 	if (scan->pages.npages > 0)
 		sample_pages(scan, result);
+	if (task->exact && scan->pages.npages > copies_allowed() &&
+		scan->damaged == InvalidBlockNumber)
+		read_every_page(scan, result);
+	if (scan->interrupted)
+	{
+		result->reason = "skipped: given up because another session waits for the lock";
+		return;
+	}
 	if (scan->damaged != InvalidBlockNumber)
 	{
 		result->reason = steward_index_damaged(task->index, scan->damaged);

@@ -98,6 +98,7 @@ steward_btree_count(StewardBtreeScan *scan)
 		scan->known += known;
 		scan->unknown += unknown;
 	}
+	scan->all_alive = scan->known == scan->entries;
 	return true;
 }
 
@@ -195,7 +196,7 @@ steward_btree_surviving(StewardBtreeScan *scan,
 	int			alive = 0;
 	int			dead = 0;
 
-	if (scan->known == scan->entries)
+	if (scan->all_alive)
 		return group->ntids;
 	for (int i = 0; i < group->ntids; i++)
 	{

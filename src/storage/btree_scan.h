@@ -54,18 +54,22 @@ typedef struct StewardBtreeScan
 	StewardLeafCopy *leaves;
 	int			nleaves;
 	BlockNumber damaged;		/* InvalidBlockNumber: none */
+	bool		interrupted;	/* somebody waits for our lock */
 	int64		heap_before;	/* blocks of the heap read before */
 
 	double		killed;			/* entries marked dead, in the sample */
 	double		entries;		/* others, in the sample */
 	double		known;			/* of those, alive for sure */
 	double		unknown;		/* of those, in doubt */
+	bool		all_alive;		/* none is in doubt, none is dead */
 	double		probability;	/* that one in doubt is alive */
 	double		looked_up;		/* probability, as looked up; < 0: was not */
 	double		looked_up_variance;
 	StewardFateClass fate[STEWARD_FATE_CLASSES];
 
 	StewardBtreeFill fill;
+	Page		scratch;		/* copy of the current page, and bytes ... */
+	double		bytes;			/* that were added, if all pages are read */
 	pg_prng_state random;
 } StewardBtreeScan;
 

@@ -57,8 +57,12 @@
 /* Density if there are too few tuples to tell, and of inner pages. */
 #define USUAL_DENSITY 0.65
 
-/* Part of the new index by which the model may be off. */
-#define MODEL_ERROR 0.05
+/*
+ * Part of the new index by which the model may be off, and what each further
+ * column adds: a small tree is split by the first ones only.
+ */
+#define MODEL_ERROR 0.07
+#define COLUMN_ERROR 0.05
 
 #define PAGE_SPACE \
 	((double) (BLCKSZ - SizeOfPageHeaderData - \
@@ -511,7 +515,8 @@ steward_gist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	StewardIndexSample *sample = palloc0_object(StewardIndexSample);
 	GistTuples *tuples = palloc0_object(GistTuples);
 	double		density;
-	double		model = MODEL_ERROR;
+	double		model = MODEL_ERROR + COLUMN_ERROR *
+		(IndexRelationGetNumberOfKeyAttributes(task->index) - 1);
 	double		error;
 	double		doubt;
 	double		alive;

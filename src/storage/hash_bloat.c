@@ -143,11 +143,12 @@ draw_poisson(pg_prng_state *random, double mean)
 }
 
 /*
- * Overflow pages of so many buckets, with so many entries on average.
+ * Overflow pages of so many buckets, with so many entries on average, if this
+ * share of each key's entries is alive.
  */
 static double
 overflow_pages(StewardIndexSample *sample, const HashKeys *keys,
-			   double buckets, double load)
+			   double buckets, double load, double alive)
 {
 	double		entries = 0;
 	double		overflow = 0;
@@ -163,7 +164,7 @@ overflow_pages(StewardIndexSample *sample, const HashKeys *keys,
 		entries += i * keys->repeated[i];
 		cumulative[i] = cumulative[i - 1] + keys->repeated[i] / keys->keys;
 	}
-	keys_of_bucket = load / (entries / keys->keys);
+	keys_of_bucket = load / Max(entries / keys->keys * alive, 1);
 
 	for (int trial = 0; trial < TRIAL_BUCKETS; trial++)
 	{
@@ -198,7 +199,7 @@ overflow_pages(StewardIndexSample *sample, const HashKeys *keys,
 					else
 						high = middle;
 				}
-				n += low;
+				n += Max(low * alive, 1);
 			}
 		}
 		overflow += Max(ceil(n / PAGE_ENTRIES) - 1, 0);
@@ -257,11 +258,12 @@ steward_hash_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	/* as build goes on, the server splits buckets, and allocates ahead */
 	grown = entries / fill > buckets ? initial_buckets(entries, fill) : buckets;
 	overflow = full / PAGE_ENTRIES +
-		overflow_pages(sample, keys, grown, (entries - full) / grown);
+		overflow_pages(sample, keys, grown, (entries - full) / grown,
+					   alive);
 
 	/* metapage, buckets, first bitmap, overflow pages and their bitmaps */
 	result->pages = 1 + grown + 1 + overflow + floor(overflow / (BLCKSZ * 4));
-	error = overflow * 0.1 + error / PAGE_ENTRIES * overflow / grown +
+	error = overflow * 0.1 + 1.96 * sqrt(overflow) + error / PAGE_ENTRIES * overflow / grown +
 		doubt * overflow + 1;
 	result->pages_low = result->pages - error;
 	result->pages_high = result->pages + error;

@@ -31,6 +31,7 @@
 #include <math.h>
 
 #include "access/heapam.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -372,6 +373,33 @@ steward_index_heap_probe(StewardIndexHeap *heap, const BlockNumber *blocks,
 			fresh[nfresh++] = blocks[i];
 	read_roots(heap, fresh, nfresh);
 	pfree(fresh);
+}
+
+/*
+ * Look at all blocks that are not all-visible, so that no entry is in doubt.
+ * Returns false, with nothing done, if maintenance_work_mem does not suffice.
+ */
+bool
+steward_index_heap_look_at_all(StewardIndexHeap *heap)
+{
+	BlockNumber *blocks;
+	int64		n = 0;
+
+	for (BlockNumber block = 0; block < heap->nblocks; block++)
+		n += !steward_index_heap_visible(heap, block);
+	if (n * (int64) (sizeof(StewardRoots) + sizeof(BlockNumber)) >
+		maintenance_work_mem * INT64CONST(1024) ||
+		n > INT_MAX)
+		return false;
+
+	blocks = palloc_extended(sizeof(BlockNumber) * (n + 1), MCXT_ALLOC_HUGE);
+	n = 0;
+	for (BlockNumber block = 0; block < heap->nblocks; block++)
+		if (!steward_index_heap_visible(heap, block))
+			blocks[n++] = block;
+	steward_index_heap_probe(heap, blocks, (int) n);
+	pfree(blocks);
+	return true;
 }
 
 /* Does the visibility map call this block all-visible? */

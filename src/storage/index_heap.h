@@ -65,6 +65,7 @@ extern void steward_index_heap_count(StewardIndexHeap *heap,
 									 int sample_blocks, int64 budget);
 extern void steward_index_heap_probe(StewardIndexHeap *heap,
 									 const BlockNumber *blocks, int nblocks);
+extern bool steward_index_heap_look_at_all(StewardIndexHeap *heap);
 extern bool steward_index_heap_visible(const StewardIndexHeap *heap,
 									   BlockNumber block);
 extern StewardEntryState steward_index_heap_entry(const StewardIndexHeap *heap,
