@@ -52,6 +52,7 @@ OBJS = \
 	src/storage/index_bloat.o \
 	src/storage/index_heap.o \
 	src/storage/index_pages.o \
+	src/storage/index_quick.o \
 	src/storage/index_sample.o \
 	src/storage/quick_bloat.o \
 	src/storage/relation_files.o \

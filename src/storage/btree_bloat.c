@@ -479,6 +479,9 @@ estimate_whole(StewardBtreeScan *scan, StewardIndexBloat *result)
 	error = scan->unknown > 0 && mean > 0 ?
 		leaves * NORMAL_QUANTILE * sqrt(variance) / mean +
 		scan->unknown / scan->entries : 0;
+	/* what the model leaves out: pages that were split meanwhile, and such */
+	if (leaves > 2)
+		error += 1 + leaves * MODEL_ERROR;
 	result->pages = whole_index(scan, leaves);
 	result->pages_low = whole_index(scan, floor(leaves - error));
 	result->pages_high = whole_index(scan, ceil(leaves + error));
@@ -528,8 +531,9 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 	const StewardIndexTask *task = scan->task;
 	StewardBlockSample sample;
 	StewardEstimate estimate = {0};
+	bool		whole = scan->pages.npages <= copies_allowed();
 
-	if (task->exact && scan->pages.npages <= copies_allowed())
+	if (task->exact && whole)
 		steward_sample_init(&sample, scan->pages.npages,
 							scan->pages.npages, PG_INT64_MAX);
 	else
@@ -547,6 +551,8 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 									 sample.nbatch, visit_page, scan);
 		if (scan->damaged != InvalidBlockNumber || !steward_btree_count(scan))
 			return;
+		if (task->exact && whole && !sample.complete)
+			continue;
 		if (sample.complete)
 		{
 			consult_heap(scan, &estimate);

@@ -102,8 +102,41 @@ prepare_heap(IndexReport *report, Relation heap)
 	MemoryContextSwitchTo(old);
 }
 
+/* Hand an index to the estimator of its access method. */
+static void
+estimate_by_method(const StewardIndexTask *task, StewardIndexBloat *bloat)
+{
+	Oid			method = task->index->rd_rel->relam;
+
+	switch (method)
+	{
+		case BTREE_AM_OID:
+			steward_btree_bloat(task, bloat);
+			break;
+		case HASH_AM_OID:
+			steward_hash_bloat(task, bloat);
+			break;
+		case GIST_AM_OID:
+			steward_gist_bloat(task, bloat);
+			break;
+		case GIN_AM_OID:
+			steward_gin_bloat(task, bloat);
+			break;
+		case SPGIST_AM_OID:
+			steward_spgist_bloat(task, bloat);
+			break;
+		case BRIN_AM_OID:
+			steward_brin_bloat(task, bloat);
+			break;
+		default:
+			bloat->reason = psprintf("withheld: no model of access method \"%s\"",
+									 get_am_name(method));
+			break;
+	}
+}
+
 /*
- * Hand an open index to its estimator.
+ * Estimate an open index.
  */
 static void
 estimate_index(IndexReport *report, Relation heap, Relation index)
@@ -125,33 +158,15 @@ estimate_index(IndexReport *report, Relation heap, Relation index)
 	task.every_row = index->rd_index->indisvalid &&
 		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 
-	switch (index->rd_rel->relam)
-	{
-		case BTREE_AM_OID:
-			steward_btree_bloat(&task, bloat);
-			break;
-		case HASH_AM_OID:
-			steward_hash_bloat(&task, bloat);
-			break;
-		case GIST_AM_OID:
-			steward_gist_bloat(&task, bloat);
-			break;
-		case GIN_AM_OID:
-			steward_gin_bloat(&task, bloat);
-			break;
-		case SPGIST_AM_OID:
-			steward_spgist_bloat(&task, bloat);
-			break;
-		case BRIN_AM_OID:
-			steward_brin_bloat(&task, bloat);
-			break;
-		default:
-			bloat->reason = psprintf("withheld: no model of access method \"%s\"",
-									 get_am_name(index->rd_rel->relam));
-			break;
-	}
+	if (report->quick && index->rd_rel->relam != BTREE_AM_OID)
+		bloat->reason = "withheld: quick works for b-trees only";
+	else if (report->quick)
+		steward_quick_index_bloat(&task, bloat);
+	else
+		estimate_by_method(&task, bloat);
 	report->heap_blocks_read = report->heap.blocks_read - before;
-	bloat->method = bloat->model ? METHOD_MODEL :
+	bloat->method = report->quick ? METHOD_QUICK :
+		bloat->model ? METHOD_MODEL :
 		bloat->exact ? METHOD_EXACT : METHOD_SAMPLE;
 }
 

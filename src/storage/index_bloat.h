@@ -88,4 +88,8 @@ extern void steward_spgist_bloat(const StewardIndexTask *task,
 extern void steward_brin_bloat(const StewardIndexTask *task,
 							   StewardIndexBloat *result);
 
+/* index_quick.c */
+extern void steward_quick_index_bloat(const StewardIndexTask *task,
+									  StewardIndexBloat *result);
+
 #endif							/* STEWARD_INDEX_BLOAT_H */
