@@ -82,6 +82,7 @@ REGRESS = \
 	cache_and_indexes \
 	vacuum \
 	replication \
+	index_bloat \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = locked_relations

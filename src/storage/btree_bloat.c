@@ -685,6 +685,7 @@ steward_btree_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 						&scan->pages);
 	result->blocks_read += scan->pages.map_blocks;
 	result->pages = result->pages_low = result->pages_high = 1;
+	result->exact = scan->pages.npages == 0;
 	if (task->exact)
 		steward_index_heap_look_at_all(task->heap);
 	if (scan->pages.npages > 0)

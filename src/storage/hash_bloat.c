@@ -222,6 +222,20 @@ initial_buckets(double rows, int fill)
 }
 
 /*
+ * Buckets when so many entries have been inserted: the server splits one when
+ * there are more than the fill factor says, and allocates ahead.
+ */
+static double
+grown_buckets(double buckets, double entries, int fill)
+{
+	double		needed = ceil(entries / fill);
+
+	if (needed <= buckets || needed >= 0x40000000)
+		return buckets;
+	return _hash_get_totalbuckets(_hash_spareindex((uint32) needed));
+}
+
+/*
  * Estimate a hash index.
  */
 void
@@ -241,6 +255,7 @@ steward_hash_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	double		overflow;
 	double		rows;
 	double		visible;
+	double		spread;
 	BlockNumber blocks;
 
 	sample->task = task;
@@ -252,11 +267,11 @@ steward_hash_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	entries = steward_index_sample_mean(sample, VALUE_ENTRIES, &error) * alive;
 	full = steward_index_sample_mean(sample, VALUE_FULL, &ignored) * alive;
 
+	spread = error * alive + entries * doubt;
 	fill = Max(fill, 10);
 	estimate_rel_size(task->heap->heap, NULL, &blocks, &rows, &visible);
 	buckets = initial_buckets(rows, fill);
-	/* as build goes on, the server splits buckets, and allocates ahead */
-	grown = entries / fill > buckets ? initial_buckets(entries, fill) : buckets;
+	grown = grown_buckets(buckets, entries, fill);
 	overflow = full / PAGE_ENTRIES +
 		overflow_pages(sample, keys, grown, (entries - full) / grown,
 					   alive);
@@ -267,8 +282,9 @@ steward_hash_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 		doubt * overflow + 1;
 	result->pages_low = result->pages - error;
 	result->pages_high = result->pages + error;
-	if ((entries * (1 + doubt)) / fill > grown)
-		result->pages_high += initial_buckets(entries * (1 + doubt), fill) -
-			grown;
+	result->pages_high +=
+		grown_buckets(buckets, entries + spread, fill) - grown;
+	result->pages_low -=
+		grown - grown_buckets(buckets, entries - spread, fill);
 	steward_index_sample_describe(sample, alive, result);
 }

@@ -146,8 +146,9 @@ estimate_index(IndexReport *report, Relation heap, Relation index)
 	int64		before;
 
 	report->nblocks = RelationGetNumberOfBlocks(index);
+	before = report->heap_known ? report->heap.blocks_read : 0;
 	prepare_heap(report, heap);
-	before = report->heap.blocks_read;
+	before = Min(before, report->heap.blocks_read);
 
 	task.index = index;
 	task.heap = &report->heap;
