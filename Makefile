@@ -78,6 +78,7 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	table_bloat \
 	connections \
 	cache_and_indexes \
 	vacuum \
@@ -85,7 +86,7 @@ REGRESS = \
 	index_bloat \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = locked_relations bloat_locks
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

@@ -153,9 +153,10 @@ static void
 prepare_row(SortedRow *sorted, StewardBloatRow *row)
 {
 	sorted->row = row;
-	sorted->name = get_rel_name(row->relid);
-	sorted->schema = sorted->name ?
-		get_namespace_name(get_rel_namespace(row->relid)) : NULL;
+	sorted->name = row->name ? row->name : get_rel_name(row->relid);
+	sorted->schema = row->schema;
+	if (sorted->schema == NULL && sorted->name != NULL)
+		sorted->schema = get_namespace_name(get_rel_namespace(row->relid));
 	sorted->size = row->heap.bytes + row->toast.bytes;
 	sorted->waste = -1;
 	if (row->heap_known || row->toast_known)

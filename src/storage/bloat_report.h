@@ -20,6 +20,8 @@ typedef struct StewardBloatRow
 {
 	Oid			relid;
 	List	   *ancestors;		/* partitioned tables above it, OIDs */
+	const char *schema;			/* names; looked up if NULL */
+	const char *name;
 	StewardWaste heap;
 	StewardWaste toast;
 	bool		heap_known;		/* the waste is known */

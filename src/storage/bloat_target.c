@@ -42,6 +42,7 @@
 #include "catalog/pg_tablespace_d.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -53,6 +54,7 @@
 #include "utils/relmapper.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
+#include "utils/wait_event.h"
 
 #include "base/compat.h"
 #include "base/guc.h"
@@ -138,7 +140,9 @@ steward_target_open(Oid relid, int *patience_ms, const char **reason)
 			*reason = "skipped: locked by another session";
 			return NULL;
 		}
-		pg_usleep(LOCK_RETRY_MS * 1000L);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_RETRY_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
 		if (*patience_ms > 0)
 			*patience_ms = Max(*patience_ms - LOCK_RETRY_MS, 0);
 	}

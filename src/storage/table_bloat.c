@@ -59,6 +59,8 @@ typedef struct BloatTable
 	Oid			relid;
 	Oid			root;			/* table whose size decides, see above */
 	List	   *ancestors;		/* partitioned tables above it, OIDs */
+	const char *schema;			/* names, kept in case it is dropped */
+	const char *name;
 	int64		bytes;			/* heap and TOAST, by their files */
 	double		need;			/* blocks that a sample may take */
 } BloatTable;
@@ -225,6 +227,8 @@ describe_table(const BloatRun *run, Oid relid, BloatTable *table)
 
 		check_is_table(relid, class->relkind);
 		toast = class->reltoastrelid;
+		table->name = pstrdup(NameStr(class->relname));
+		table->schema = get_namespace_name(class->relnamespace);
 		if (class->relispartition && relid != run->target)
 			table->ancestors = get_partition_ancestors(relid);
 		ReleaseSysCache(tuple);
@@ -400,6 +404,8 @@ fill_row(const BloatWork *work, StewardBloatRow *row)
 
 	row->relid = work->table->relid;
 	row->ancestors = work->table->ancestors;
+	row->schema = work->table->schema;
+	row->name = work->table->name;
 	row->heap = bloat->heap;
 	row->toast = bloat->toast;
 	row->heap_known = work->reason == NULL;
