@@ -10,6 +10,7 @@
 #ifndef STEWARD_INDEX_SAMPLE_H
 #define STEWARD_INDEX_SAMPLE_H
 
+#include "access/itup.h"
 #include "common/pg_prng.h"
 
 #include "storage/index_bloat.h"
