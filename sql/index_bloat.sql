@@ -193,6 +193,13 @@ SELECT index_name, index_bytes > 0 AS size, wasted_bytes, reason FROM get_index_
 RESET ROLE;
 DROP ROLE ib_scan, ib_nobody;
 
+-- what is locked is skipped, not waited for
+BEGIN;
+LOCK TABLE fresh IN ACCESS EXCLUSIVE MODE;
+PREPARE TRANSACTION 'ib';
+SELECT index_name, index_bytes > 0 AS size, wasted_bytes, reason FROM get_index_bloat('fresh') WHERE index_name ~ '^fresh' ORDER BY index_name;
+COMMIT PREPARED 'ib';
+
 -- not possible
 SELECT * FROM get_index_bloat('dead', method => 'guess');
 SELECT * FROM get_index_bloat('dead', method => NULL);

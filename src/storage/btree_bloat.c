@@ -126,10 +126,14 @@ pack_leaf(StewardBtreeScan *scan)
 	double		bytes = 0;
 
 	for (int i = 0; i < leaf->ngroups; i++)
+	{
+		int			live = steward_btree_surviving(scan, &leaf->groups[i]);
+
+		scan->survivors += live;
 		bytes += steward_btree_add(&scan->rules, &scan->fill,
-								   &leaf->groups[i],
-								   steward_btree_surviving(scan, &leaf->groups[i]),
+								   &leaf->groups[i], live,
 								   leaf->continues && i == leaf->ngroups - 1);
+	}
 	return bytes;
 }
 
@@ -151,7 +155,11 @@ pack_sample(StewardBtreeScan *scan)
 			if (!steward_btree_open_leaf(scan, &scan->leaves[i]))
 				return 0;
 			if (round == 0)
+			{
+				scan->survivors = 0;
 				packed += scan->leaves[i].bytes = pack_leaf(scan);
+				scan->leaves[i].survivors = scan->survivors;
+			}
 			else
 				pack_leaf(scan);
 		}
@@ -212,6 +220,7 @@ pack_all(StewardBtreeScan *scan, const int *order)
 	StewardBtreeGroup waiting = {NULL};
 	int			nwaiting = 0;
 
+	scan->survivors = 0;
 	steward_btree_fill_init(&scan->fill);
 	for (int i = 0; i < scan->nleaves; i++)
 	{
@@ -223,6 +232,7 @@ pack_all(StewardBtreeScan *scan, const int *order)
 			StewardBtreeGroup *group = &scan->leaf->groups[j];
 			int			live = steward_btree_surviving(scan, group);
 
+			scan->survivors += live;
 			if (waiting.key != NULL && scan->rules.deduplicate &&
 				steward_btree_same_key(waiting.key, group->key))
 			{
@@ -377,11 +387,9 @@ estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 	{
 		StewardLeafCopy   *copy = &scan->leaves[i];
 		StewardObservation *observation = &observations[copy->observation];
-		double		live = copy->known +
-			(copy->entries - copy->known) * scan->probability;
 
 		observation->value = copy->bytes / capacity;
-		observation->control[0] = live / unit;
+		observation->control[0] = copy->survivors / unit;
 		bytes += observation->value;
 		entries += observation->control[0];
 	}
@@ -476,6 +484,8 @@ estimate_whole(StewardBtreeScan *scan, StewardIndexBloat *result)
 		return false;
 	weigh_entries(scan, &mean, &variance);
 	leaves = pack_all(scan, order);
+	if (scan->unknown > 0 && scan->survivors > 0)
+		leaves *= mean * scan->npages / scan->survivors;
 	error = scan->unknown > 0 && mean > 0 ?
 		leaves * NORMAL_QUANTILE * sqrt(variance) / mean +
 		scan->unknown / scan->entries : 0;

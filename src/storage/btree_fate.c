@@ -130,29 +130,56 @@ steward_btree_set_probability(StewardBtreeScan *scan, double probability)
 }
 
 /*
- * The chance that a key's entries share their fate, after some of them were
- * seen to be alive, or dead (Bayes).
+ * A number from the gamma distribution (Marsaglia and Tsang, "A simple method
+ * for generating gamma variables", 2000).
  */
 static double
-shared_fate(const StewardFateClass *fate, int alive, int dead)
+draw_gamma(pg_prng_state *random, double shape)
 {
-	double		p = Max(Min(fate->probability, 0.999), 0.001);
-	double		shared = fate->together;
-	double		single = 1 - fate->together;
+	double		boost = 1;
+	double		d;
 
-	if (fate->together <= 0 || (alive > 0 && dead > 0))
-		return 0;
-	if (alive > 0)
+	if (shape < 1)
 	{
-		shared *= p;
-		single *= pow(p, alive);
+		boost = pow(Max(pg_prng_double(random), 1e-300), 1 / shape);
+		shape++;
 	}
-	else if (dead > 0)
+	d = shape - 1.0 / 3;
+	for (;;)
 	{
-		shared *= 1 - p;
-		single *= pow(1 - p, dead);
+		double		u = Max(pg_prng_double(random), 1e-300);
+		double		x = sqrt(-2 * log(u)) *
+			cos(2 * M_PI * pg_prng_double(random));
+		double		v = pow(1 + x / sqrt(9 * d), 3);
+
+		if (v > 0 && log(Max(pg_prng_double(random), 1e-300)) <
+			x * x / 2 + d - d * v + d * log(v))
+			return d * v * boost;
 	}
-	return shared / Max(shared + single, 1e-12);
+}
+
+/*
+ * The chance of a key's entries in doubt, drawn from what the known ones say:
+ * chances of keys have a beta distribution, whose spread is the correlation.
+ */
+static double
+draw_chance(StewardBtreeScan *scan, const StewardFateClass *fate,
+			int alive, int dead)
+{
+	double		strength = Max(1 / fate->together - 1, 0.001);
+	double		a = alive + fate->probability * strength;
+	double		b = dead + (1 - fate->probability) * strength;
+	double		x;
+	double		y;
+
+	if (a <= 0 || b <= 0)
+		return a > 0 ? 1 : 0;
+	x = draw_gamma(&scan->random, a);
+	y = draw_gamma(&scan->random, b);
+	if (x + y > 0)
+		return x / (x + y);
+	/* both vanish: all or none */
+	return pg_prng_double(&scan->random) < a / (a + b) ? 1 : 0;
 }
 
 /*
@@ -165,26 +192,21 @@ deal_out(StewardBtreeScan *scan, const StewardFateClass *fate,
 {
 	pg_prng_state *random = &scan->random;
 	int			total = alive + dead + unknown;
+	double		chance = fate->probability;
 	int			n = 0;
-
-	/* All the same? */
-	if (total > 1 && pg_prng_double(random) < shared_fate(fate, alive, dead))
-	{
-		if (alive + dead > 0)
-			return alive > 0 ? unknown : 0;
-		return pg_prng_double(random) < fate->probability ? unknown : 0;
-	}
 
 	/* As many as ever, one for the other? */
 	if (total > 1 &&
 		pg_prng_double(random) < -fate->together * (total - 1))
 	{
-		n = (int) floor(total * fate->probability + pg_prng_double(random));
+		n = (int) floor(total * chance + pg_prng_double(random));
 		return Max(Min(n - alive, unknown), 0);
 	}
 
+	if (total > 1 && fate->together > 0)
+		chance = draw_chance(scan, fate, alive, dead);
 	for (int i = 0; i < unknown; i++)
-		n += pg_prng_double(random) < fate->probability;
+		n += pg_prng_double(random) < chance;
 	return n;
 }
 

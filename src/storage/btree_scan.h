@@ -23,7 +23,8 @@ typedef struct StewardLeafCopy
 	Page		page;
 	double		entries;		/* that are or may be alive */
 	double		known;			/* of those, known to be alive */
-	double		bytes;			/* after REINDEX */
+	double		bytes;			/* after REINDEX, and entries dealt out */
+	double		survivors;
 } StewardLeafCopy;
 
 /*
@@ -68,6 +69,7 @@ typedef struct StewardBtreeScan
 	StewardFateClass fate[STEWARD_FATE_CLASSES];
 
 	StewardBtreeFill fill;
+	double		survivors;		/* entries that were packed */
 	Page		scratch;		/* copy of the current page, and bytes ... */
 	double		bytes;			/* that were added, if all pages are read */
 	pg_prng_state random;
