@@ -69,8 +69,10 @@ steward_brin_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	double		ignored;
 	double		bytes;
 	double		summaries;
-	double		ranges = ceil((double) task->heap->nblocks /
-							  BrinGetPagesPerRange(task->index));
+	BrinOptions *options = (BrinOptions *) task->index->rd_options;
+	BlockNumber per_range = options && options->pagesPerRange > 0 ?
+		options->pagesPerRange : BRIN_DEFAULT_PAGES_PER_RANGE;
+	double		ranges = ceil((double) task->heap->nblocks / per_range);
 	double		space = BLCKSZ - SizeOfPageHeaderData -
 		MAXALIGN(sizeof(BrinSpecialSpace));
 
