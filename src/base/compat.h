@@ -139,18 +139,17 @@ typedef Oid RelFileNumber;
 #define object_ownercheck(classid, objectid, roleid) \
 	pg_class_ownercheck(objectid, roleid)
 #endif
+#if PG_VERSION_NUM < 170000
+#define INVALID_PROC_NUMBER InvalidBackendId
+#define ProcNumberForTempRelations() BackendIdForTempRelations()
+#endif
 #if PG_VERSION_NUM >= 180000
-#define STEWARD_RELATION_PATH(database, tablespace, number) \
-	pstrdup(GetRelationPath(database, tablespace, number, \
-							INVALID_PROC_NUMBER, MAIN_FORKNUM).str)
-#elif PG_VERSION_NUM >= 170000
-#define STEWARD_RELATION_PATH(database, tablespace, number) \
-	GetRelationPath(database, tablespace, number, INVALID_PROC_NUMBER, \
-					MAIN_FORKNUM)
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	pstrdup(GetRelationPath(database, tablespace, number, owner, \
+							MAIN_FORKNUM).str)
 #else
-#define STEWARD_RELATION_PATH(database, tablespace, number) \
-	GetRelationPath(database, tablespace, number, InvalidBackendId, \
-					MAIN_FORKNUM)
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	GetRelationPath(database, tablespace, number, owner, MAIN_FORKNUM)
 #endif
 
 /* Result of gistSplit(): spelt differently before 16. */

@@ -308,8 +308,8 @@ append_row(StewardRows *rows, const SortedRow *sorted, const char *method,
 
 /*
  * Write the report: the tables, and the partitioned tables above them.  Left
- * out is what wastes less than min_waste, but not the target, nor what could
- * not be measured.  "partitioned" tells that the target is a partitioned table
+ * out is what wastes less than min_waste, or could not be measured and has no
+ * more bytes than that; but not the target.  "partitioned" tells that the target is a partitioned table
  * and has a row even without partitions.
  */
 void
@@ -346,7 +346,7 @@ steward_bloat_report(StewardRows *rows, StewardBloatRow *tables, int ntables,
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (sorted[i].row->relid == target || sorted[i].waste >= min_waste ||
-			sorted[i].row->reason != NULL)
+			(sorted[i].row->reason != NULL && sorted[i].size >= min_waste))
 			append_row(rows, &sorted[i], method, &context);
 	}
 }

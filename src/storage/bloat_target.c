@@ -267,7 +267,8 @@ steward_target_horizon(Relation rel)
 
 /*
  * Bytes of a relation's main fork on disk, without a lock, for rows that say
- * nothing else; 0 if there are no files.  Temporary relations are not found.
+ * nothing else; 0 if there are no files.  Of temporary relations, only those
+ * of this session are found.
  */
 int64
 steward_target_file_bytes(Oid relid)
@@ -277,6 +278,7 @@ steward_target_file_bytes(Oid relid)
 	Oid			tablespace;
 	RelFileNumber number;
 	Oid			database;
+	int			owner;
 	char	   *path;
 	int64		bytes = 0;
 
@@ -288,11 +290,13 @@ steward_target_file_bytes(Oid relid)
 		number = RelationMapOidToFilenumber(relid, class->relisshared);
 	tablespace = class->reltablespace ? class->reltablespace : MyDatabaseTableSpace;
 	database = tablespace == GLOBALTABLESPACE_OID ? InvalidOid : MyDatabaseId;
+	owner = class->relpersistence == RELPERSISTENCE_TEMP ?
+		ProcNumberForTempRelations() : INVALID_PROC_NUMBER;
 	ReleaseSysCache(tuple);
 	if (number == 0)
 		return 0;
 
-	path = STEWARD_RELATION_PATH(database, tablespace, number);
+	path = STEWARD_RELATION_PATH(database, tablespace, number, owner);
 	for (int segment = 0;; segment++)
 	{
 		char	   *name = segment == 0 ? pstrdup(path) :

@@ -29,7 +29,8 @@
  * from a sample of the old TOAST table, what is to be kept.
  *
  * Values of dropped columns stay in TOAST, where their chunks look like any
- * others; VACUUM FULL does not copy them.  The heap tells how many there are.
+ * others; VACUUM FULL does not copy them, and takes values back into rows that
+ * became shorter.  The heap tells how much of TOAST is lost so.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -63,6 +64,9 @@
  */
 #define WIDE_GAP 0.012
 
+/* What a lead-in of one block leaves of the gaps' deviation, as an error. */
+#define LED_ERROR 0.05
+
 /* So many new pages give the gap of a TOAST table's pages. */
 #define ENOUGH_PAGES 200
 
@@ -75,11 +79,15 @@ typedef struct RelationResult
 {
 	BlockNumber nblocks;
 	bool		complete;		/* all blocks were read */
+	bool		led;			/* with the block before each sampled one */
+	bool		known;			/* a TOAST table whose new size is known from
+								 * all of the heap */
 	StewardHeapScan scan;
 	const StewardPacking *values;	/* of a TOAST table: what the heap's rows
 									 * say about the new one */
 	StewardEstimate estimate;	/* new pages a page */
-	StewardEstimate dropped;	/* bytes in TOAST of dropped columns, a page */
+	StewardEstimate lost;		/* bytes in TOAST of values that leave it, a
+								 * page */
 	double		visible_share;
 	int64		blocks_read;
 } RelationResult;
@@ -130,7 +138,7 @@ new_density(const RelationResult *result)
 
 /*
  * Turn the pages seen into observations and estimate: new pages, and bytes of
- * dropped columns.
+ * TOAST that are lost.
  */
 static void
 estimate_pages(Relation rel, const StewardFreeMap *map,
@@ -153,6 +161,9 @@ estimate_pages(Relation rel, const StewardFreeMap *map,
 		gap_error = density * steward_packing_gap_deviation(result->values) /
 			sqrt(result->values->closed);
 	}
+	else if (result->led)
+		gap_error = LED_ERROR * density *
+			steward_packing_gap_deviation(packing);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -169,28 +180,28 @@ estimate_pages(Relation rel, const StewardFreeMap *map,
 						  Max(FLOOR_SHARE, FLOOR_PAGES / result->nblocks),
 						  &result->estimate);
 
-	if (!scan->reform.dropped)
+	memset(&result->lost, 0, sizeof(StewardEstimate));
+	if (scan->counts.lost == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
 		observations[i].block = scan->pages[i].block;
 		steward_freemap_observe(map, rel, &observations[i]);
-		observations[i].value = scan->pages[i].dropped;
+		observations[i].value = scan->pages[i].lost;
 	}
 	memset(controls.prior, 0, sizeof(controls.prior));
 	controls.uncertain = 0;
 	steward_estimate_mean(observations, n, result->nblocks, &controls, 0, 0,
-						  &result->dropped);
+						  &result->lost);
 }
 
 /*
- * Is what dropped columns have in a TOAST table of this size known well
- * enough?
+ * Is what a TOAST table of this size loses known well enough?
  */
 static bool
-dropped_settled(const RelationResult *result, BlockNumber toast_blocks)
+lost_settled(const RelationResult *result, BlockNumber toast_blocks)
 {
-	return result->dropped.spread * result->nblocks <=
+	return result->lost.spread * result->nblocks <=
 		FLOOR_SHARE * 10 * toast_blocks * BLCKSZ;
 }
 
@@ -263,22 +274,23 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 			BlockNumber toast_blocks, RelationResult *result)
 {
 	StewardBlockSample sample;
-	StewardFreeMap map;
+	StewardFreeMap map = {0};	/* not needed where all blocks are read */
 	StewardObservation *observations;
 	StewardHeapScan *scan = &result->scan;
-	bool		led = false;
 
 	steward_sample_init(&sample, result->nblocks, options->sample_blocks,
 						options->budget);
 	observations = palloc_array(StewardObservation, sample.maximum + 1);
 	scan->pages = palloc_array(StewardHeapPage, sample.maximum + 1);
-	steward_freemap_read(&map, rel, result->nblocks,
-						 Max(sample.maximum / 3, 4));
-	result->visible_share = map.visible_share;
-	result->blocks_read = map.blocks_read;
 
 	while (!scan->interrupted && steward_sample_stage(&sample))
 	{
+		if (map.nblocks == 0 && !sample.complete)
+		{
+			steward_freemap_read(&map, rel, result->nblocks,
+								 Max(sample.maximum / 3, 4));
+			result->blocks_read += map.blocks_read;
+		}
 		if (sample.complete && sample.nbatch < sample.nchosen)
 		{
 			/* in order, once and for all */
@@ -288,21 +300,26 @@ read_sample(Relation rel, const StewardHeapBloatOptions *options,
 			read_blocks(rel, sample.chosen, sample.nchosen, false, result);
 			break;
 		}
-		read_blocks(rel, sample.batch, sample.nbatch, led, result);
+		read_blocks(rel, sample.batch, sample.nbatch, result->led, result);
 		if (sample.complete)
 			break;
-		if (!led && rows_are_wide(scan))
+		if (!result->led && rows_are_wide(scan))
 		{
-			led = true;
+			result->led = true;
 			start_again(rel, &sample, result);
 		}
 		estimate_pages(rel, &map, observations, result);
-		if (steward_estimate_settled(&result->estimate) &&
-			dropped_settled(result, toast_blocks))
+		if (result->known)
 			break;
-		if (led && 5 * sample.nchosen > sample.maximum)
-			break;				/* twice as many would be four times */
+		if (steward_estimate_settled(&result->estimate) &&
+			lost_settled(result, toast_blocks))
+			break;
+		/* twice as many would be four times, unless that is all there are */
+		if (result->led && sample.maximum < result->nblocks &&
+			5 * sample.nchosen > sample.maximum)
+			break;
 	}
+	result->visible_share = map.visible_share;
 	result->complete = sample.complete && !scan->interrupted;
 }
 
@@ -318,28 +335,32 @@ take_exact(RelationResult *result)
 
 	if (result->nblocks == 0)
 		return;
+	result->visible_share = (double) scan->counts.visible / result->nblocks;
 	if (scan->is_toast)
 		pages = scan->counts.bytes * new_density(result);
 	memset(estimate, 0, sizeof(StewardEstimate));
 	estimate->mean = estimate->low = estimate->high = pages / result->nblocks;
-	memset(&result->dropped, 0, sizeof(StewardEstimate));
-	result->dropped.mean = scan->counts.dropped / result->nblocks;
-	result->dropped.low = result->dropped.high = result->dropped.mean;
+	memset(&result->lost, 0, sizeof(StewardEstimate));
+	result->lost.mean = scan->counts.lost / result->nblocks;
+	result->lost.low = result->lost.high = result->lost.mean;
 }
 
 /*
  * Look into one relation that is open.  For a heap, toast_blocks is the size
- * of its TOAST table; for a TOAST table, "values" is what the heap's rows say
- * about the new one.
+ * of its TOAST table; for a TOAST table, "heap" is what its rows say.
  */
 static void
 examine(Relation rel, const StewardHeapBloatOptions *options,
-		BlockNumber toast_blocks, const StewardPacking *values,
+		BlockNumber toast_blocks, const RelationResult *heap,
 		RelationResult *result)
 {
 	memset(result, 0, sizeof(RelationResult));
 	result->nblocks = RelationGetNumberOfBlocks(rel);
-	result->values = values;
+	if (heap)
+	{
+		result->values = &heap->scan.values;
+		result->known = heap->complete;
+	}
 	steward_heap_scan_init(&result->scan, rel);
 	if (options->exact)
 		read_everything(rel, result);
@@ -404,8 +425,8 @@ add_counts(StewardHeapBloat *bloat, const RelationResult *result)
 }
 
 /*
- * Put together what the TOAST table's pages and the heap's dropped columns say
- * about the size of TOAST after a rewrite.
+ * Put together what the TOAST table's pages and the heap's rows say about the
+ * size of TOAST after a rewrite.
  */
 static void
 set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
@@ -413,8 +434,8 @@ set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
 {
 	double		n = toast->nblocks;
 	double		density = new_density(toast);
-	double		dropped = heap->dropped.mean * heap->nblocks * density;
-	double		spread = (heap->dropped.high - heap->dropped.mean) *
+	double		lost = heap->lost.mean * heap->nblocks * density;
+	double		spread = (heap->lost.high - heap->lost.mean) *
 		heap->nblocks * density;
 	double		mean = toast->estimate.mean * n;
 	double		low = mean - toast->estimate.low * n;
@@ -428,7 +449,7 @@ set_toast_waste(StewardHeapBloat *bloat, const RelationResult *heap,
 		set_waste(&bloat->toast, toast->nblocks, mean, mean, mean);
 		return;
 	}
-	mean -= dropped;
+	mean -= lost;
 	set_waste(&bloat->toast, toast->nblocks, mean,
 			  mean - Max(floor, hypot(low, spread)),
 			  mean + Max(floor, hypot(high, spread)));
@@ -470,7 +491,7 @@ steward_heap_bloat_estimate(Relation rel,
 			  heap.estimate.high * heap.nblocks);
 	if (toast_rel)
 	{
-		examine(toast_rel, options, 0, &heap.scan.values, &toast);
+		examine(toast_rel, options, 0, &heap, &toast);
 		add_counts(bloat, &toast);
 		set_toast_waste(bloat, &heap, &toast);
 		steward_target_close(toast_rel);

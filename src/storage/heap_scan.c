@@ -86,7 +86,7 @@ keep_tuple(StewardHeapScan *scan, HeapTuple tuple)
 	steward_packing_add(&scan->packing,
 						steward_reform_tuple(&scan->reform, tuple,
 											 &scan->values,
-											 &scan->counts.dropped));
+											 &scan->counts.lost));
 	scan->counts.heap_only += HeapTupleHeaderIsHeapOnly(tuple->t_data);
 }
 
@@ -125,6 +125,7 @@ scan_tuples(StewardHeapScan *scan, Relation rel, Buffer buffer,
 	bool		all_visible = PageIsAllVisible(page);
 	HeapTupleData tuple;
 
+	scan->counts.visible += all_visible;
 	tuple.t_tableOid = RelationGetRelid(rel);
 	for (OffsetNumber number = FirstOffsetNumber; number <= last; number++)
 	{
@@ -184,7 +185,7 @@ count_page(StewardHeapScan *scan, Relation rel, Buffer buffer,
 {
 	StewardPacking before = scan->packing;
 	double		bytes = scan->counts.bytes;
-	double		dropped = scan->counts.dropped;
+	double		lost = scan->counts.lost;
 	Page		page = BufferGetPage(buffer);
 
 	if (PageIsNew(page))
@@ -205,7 +206,7 @@ count_page(StewardHeapScan *scan, Relation rel, Buffer buffer,
 		record->bytes = scan->counts.bytes - bytes;
 		record->closings = scan->packing.closed - before.closed;
 		record->leftover = scan->packing.leftover - before.leftover;
-		record->dropped = scan->counts.dropped - dropped;
+		record->lost = scan->counts.lost - lost;
 	}
 	scan->counts.pages++;
 }

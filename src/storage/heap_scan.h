@@ -24,15 +24,16 @@ typedef struct StewardHeapPage
 	double		bytes;			/* of rows kept, as stored again */
 	double		closings;		/* pages of the new file closed meanwhile */
 	double		leftover;		/* bytes left unused on those */
-	double		dropped;		/* bytes in TOAST of dropped columns' values */
+	double		lost;			/* bytes in TOAST of values that leave it */
 } StewardHeapPage;
 
 /* Sums over the pages seen. */
 typedef struct StewardHeapCounts
 {
 	int64		pages;
+	int64		visible;		/* of them, marked all-visible */
 	double		bytes;			/* of rows kept, as stored again */
-	double		dropped;		/* bytes in TOAST of dropped columns' values */
+	double		lost;			/* bytes in TOAST of values that leave it */
 	double		live;			/* rows */
 	double		recently_dead;
 	double		heap_only;		/* of those kept, without an index entry */

@@ -14,6 +14,10 @@
  * - A row is as long as heap_form_tuple() makes it, from its values without
  *   those of dropped columns and with defaults that were only noted in the
  *   catalog so far.
+ * - Values in TOAST are brought back and sent there again, the biggest first
+ *   and only until the row is short enough, as heap_toast_insert_or_update()
+ *   does.  A value that had to leave when its row was longer may return.
+ *   Compression is not tried again: it was when the value was stored.
  * - A value in TOAST becomes chunks of TOAST_MAX_CHUNK_SIZE and a tail, in
  *   sequence.
  *
@@ -41,6 +45,15 @@
 
 /* Bytes that a row takes on a page. */
 #define STORED_BYTES(length) (MAXALIGN(length) + sizeof(ItemIdData))
+
+/* A value of the row that is being formed. */
+struct StewardReformValue
+{
+	int64		old_bytes;		/* in TOAST now; -1 if it is not there */
+	int64		new_bytes;		/* in TOAST afterwards; -1 likewise */
+	Size		size;			/* in the row, if not in TOAST */
+	bool		movable;		/* may go to TOAST */
+};
 
 /* Start with an empty file. */
 void
@@ -167,77 +180,192 @@ steward_reform_init(StewardReform *reform, Relation rel)
 	reform->desc = desc;
 	reform->always = false;
 	reform->toast = rel->rd_rel->reltoastrelid;
-	reform->dropped = false;
+	reform->target = RelationGetToastTupleTarget(rel, TOAST_TUPLE_TARGET);
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (!attribute->attisdropped)
-			continue;
-		reform->always = true;
-		if (attribute->attlen == -1 && OidIsValid(reform->toast))
-			reform->dropped = true;
+		if (TupleDescAttr(desc, i)->attisdropped)
+			reform->always = true;
 	}
 	reform->values = palloc_array(Datum, desc->natts);
 	reform->nulls = palloc_array(bool, desc->natts);
+	reform->parts = palloc_array(struct StewardReformValue, desc->natts);
 }
 
 /*
- * Bytes that a value has in this TOAST table; -1 if it is not there.
+ * Look at a value of variable length: where it is, and how long it would be
+ * in the row.
  */
-static int64
-bytes_in_toast(Datum value, Oid toast)
+static void
+describe_value(const StewardReform *reform, int i,
+			   struct StewardReformValue *part)
 {
-	struct varatt_external pointer;
+	char		storage = TupleDescAttr(reform->desc, i)->attstorage;
+	struct varlena *value = (struct varlena *) DatumGetPointer(reform->values[i]);
 
-	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
-		return -1;
-	VARATT_EXTERNAL_GET_POINTER(pointer, DatumGetPointer(value));
-	if (pointer.va_toastrelid != toast)
-		return -1;
-	return VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+	part->old_bytes = part->new_bytes = -1;
+	part->size = VARSIZE_ANY(value);
+	if (VARATT_IS_EXTERNAL_ONDISK(value))
+	{
+		struct varatt_external pointer;
+
+		VARATT_EXTERNAL_GET_POINTER(pointer, value);
+		if (pointer.va_toastrelid == reform->toast)
+		{
+			part->old_bytes = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+			part->size = part->old_bytes + VARHDRSZ;
+		}
+	}
+	part->movable = storage == TYPSTORAGE_EXTENDED ||
+		storage == TYPSTORAGE_EXTERNAL;
+	if (part->old_bytes >= 0 && !part->movable)
+		part->new_bytes = part->old_bytes;	/* those hardly ever return */
+}
+
+/*
+ * Length of the row's data, as heap_compute_data_size() counts it, with each
+ * value where it is to be.
+ */
+static Size
+data_size(const StewardReform *reform)
+{
+	TupleDesc	desc = reform->desc;
+	Size		size = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		struct StewardReformValue *part = &reform->parts[i];
+
+		if (reform->nulls[i])
+			continue;
+		if (attribute->attlen != -1)
+		{
+			size = att_align_datum(size, attribute->attalign,
+								   attribute->attlen, reform->values[i]);
+			size = att_addlength_datum(size, attribute->attlen,
+									   reform->values[i]);
+		}
+		else if (part->new_bytes >= 0)
+			size += TOAST_POINTER_SIZE;
+		else if (part->size - VARHDRSZ + VARHDRSZ_SHORT <= VARATT_SHORT_MAX &&
+				 attribute->attstorage != TYPSTORAGE_PLAIN)
+			size += VARATT_IS_SHORT(DatumGetPointer(reform->values[i])) ?
+				part->size : part->size - VARHDRSZ + VARHDRSZ_SHORT;
+		else
+			size = att_align_nominal(size, attribute->attalign) + part->size;
+	}
+	return size;
+}
+
+/*
+ * Decide which values of the row go to TOAST: the biggest ones, until the rest
+ * is short enough.
+ */
+static void
+move_values(StewardReform *reform, Size header)
+{
+	while (header + data_size(reform) > reform->target)
+	{
+		struct StewardReformValue *biggest = NULL;
+		Size		size = MAXALIGN(TOAST_POINTER_SIZE);
+
+		for (int i = 0; i < reform->desc->natts; i++)
+		{
+			struct StewardReformValue *part = &reform->parts[i];
+
+			if (reform->nulls[i] ||
+				TupleDescAttr(reform->desc, i)->attlen != -1 ||
+				!part->movable || part->new_bytes >= 0 || part->size <= size)
+				continue;
+			biggest = part;
+			size = part->size;
+		}
+		if (biggest == NULL)
+			break;
+		biggest->new_bytes = biggest->size - VARHDRSZ;
+	}
+}
+
+/*
+ * Length of a row with values in TOAST, after those have found their places.
+ */
+static Size
+reform_toasted(StewardReform *reform, Size header, StewardPacking *toast,
+			   double *lost_bytes)
+{
+	for (int i = 0; i < reform->desc->natts; i++)
+		if (!reform->nulls[i] && TupleDescAttr(reform->desc, i)->attlen == -1)
+			describe_value(reform, i, &reform->parts[i]);
+	move_values(reform, header);
+
+	for (int i = 0; i < reform->desc->natts; i++)
+	{
+		struct StewardReformValue *part = &reform->parts[i];
+
+		if (reform->nulls[i] || TupleDescAttr(reform->desc, i)->attlen != -1)
+			continue;
+		if (part->new_bytes >= 0)
+			steward_packing_add_value(toast, part->new_bytes);
+		if (part->old_bytes >= 0 && part->new_bytes < 0)
+			*lost_bytes += steward_value_chunk_bytes(part->old_bytes);
+		else if (part->old_bytes < 0 && part->new_bytes >= 0)
+			*lost_bytes -= steward_value_chunk_bytes(part->new_bytes);
+	}
+	return header + data_size(reform);
+}
+
+/*
+ * Take the values of dropped columns out of the row.
+ */
+static void
+drop_values(StewardReform *reform, double *lost_bytes)
+{
+	for (int i = 0; i < reform->desc->natts; i++)
+	{
+		struct StewardReformValue part;
+
+		if (!TupleDescAttr(reform->desc, i)->attisdropped || reform->nulls[i])
+			continue;
+		if (TupleDescAttr(reform->desc, i)->attlen == -1)
+		{
+			describe_value(reform, i, &part);
+			if (part.old_bytes >= 0)
+				*lost_bytes += steward_value_chunk_bytes(part.old_bytes);
+		}
+		reform->nulls[i] = true;
+	}
 }
 
 /*
  * Form a row again: returns its length in the heap, stores its values in the
- * new TOAST table, and adds to *dropped_bytes what its values of dropped
- * columns take in the old one.
+ * new TOAST table, and adds to *lost_bytes what of its values is in the old
+ * one and will not be in the new one.
  */
 Size
 steward_reform_tuple(StewardReform *reform, HeapTuple tuple,
-					 StewardPacking *toast, double *dropped_bytes)
+					 StewardPacking *toast, double *lost_bytes)
 {
 	TupleDesc	desc = reform->desc;
-	Size		length = offsetof(HeapTupleHeaderData, t_bits);
+	Size		header = offsetof(HeapTupleHeaderData, t_bits);
 	bool		has_nulls = false;
-	bool		changes = reform->always ||
-		HeapTupleHeaderGetNatts(tuple->t_data) < desc->natts;
+	bool		toasted = HeapTupleHasExternal(tuple) &&
+		OidIsValid(reform->toast);
 
-	if (!changes && !HeapTupleHasExternal(tuple))
+	if (!toasted && !reform->always &&
+		HeapTupleHeaderGetNatts(tuple->t_data) >= desc->natts)
 		return tuple->t_len;
 
 	heap_deform_tuple(tuple, desc, reform->values, reform->nulls);
+	if (reform->always)
+		drop_values(reform, lost_bytes);
 	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (!reform->nulls[i] && attribute->attlen == -1)
-		{
-			int64		bytes = bytes_in_toast(reform->values[i], reform->toast);
-
-			if (bytes >= 0 && attribute->attisdropped)
-				*dropped_bytes += steward_value_chunk_bytes(bytes);
-			else if (bytes >= 0)
-				steward_packing_add_value(toast, bytes);
-		}
-		reform->nulls[i] |= attribute->attisdropped;
 		has_nulls |= reform->nulls[i];
-	}
-	if (!changes)
-		return tuple->t_len;
-
 	if (has_nulls)
-		length += BITMAPLEN(desc->natts);
-	return MAXALIGN(length) +
+		header += BITMAPLEN(desc->natts);
+	header = MAXALIGN(header);
+
+	if (toasted)
+		return reform_toasted(reform, header, toast, lost_bytes);
+	return header +
 		heap_compute_data_size(desc, reform->values, reform->nulls);
 }

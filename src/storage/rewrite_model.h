@@ -32,9 +32,10 @@ typedef struct StewardReform
 	TupleDesc	desc;
 	bool		always;			/* there are columns that were dropped */
 	Oid			toast;			/* TOAST table, or InvalidOid */
-	bool		dropped;		/* dropped columns may have values there */
+	Size		target;			/* length above which values go to TOAST */
 	Datum	   *values;
 	bool	   *nulls;
+	struct StewardReformValue *parts;	/* of the row being formed */
 } StewardReform;
 
 extern void steward_packing_init(StewardPacking *packing, Size reserve);
@@ -48,6 +49,6 @@ extern double steward_value_chunk_bytes(int64 bytes);
 
 extern void steward_reform_init(StewardReform *reform, Relation rel);
 extern Size steward_reform_tuple(StewardReform *reform, HeapTuple tuple,
-								 StewardPacking *toast, double *dropped_bytes);
+								 StewardPacking *toast, double *lost_bytes);
 
 #endif							/* STEWARD_REWRITE_MODEL_H */

@@ -327,17 +327,16 @@ list_tables(BloatRun *run, int *ntables)
 static int64
 share_of_budget(BloatRun *run, const BloatTable *table)
 {
-	double		share = table->need;
+	double		share;
 
 	if (!run->bounded)
 		return PG_INT64_MAX;
-	if (run->need_left > run->blocks_left)
-	{
-		if (run->method == METHOD_EXACT)
-			share = table->need <= run->blocks_left ? table->need : 0;
-		else
-			share *= run->blocks_left / run->need_left;
-	}
+	if (run->need_left <= run->blocks_left)
+		share = PG_INT32_MAX;
+	else if (run->method == METHOD_EXACT)
+		share = table->need <= run->blocks_left ? table->need : 0;
+	else
+		share = table->need * run->blocks_left / run->need_left;
 	run->need_left -= table->need;
 	return share >= Min(table->need, MIN_SHARE) ? (int64) share : 0;
 }
