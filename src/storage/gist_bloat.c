@@ -28,6 +28,7 @@
 
 #include "access/genam.h"
 #include "access/gist_private.h"
+#include "access/tupmacs.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -119,6 +120,47 @@ keep_tuple(StewardIndexSample *sample, IndexTuple tuple)
 	tuples->tuples[(int) place] = CopyIndexTuple(tuple);
 }
 
+/*
+ * Do the values of a tuple lie within it?  They are handed to functions of the
+ * operator class, which trust their lengths.
+ */
+static bool
+values_are_sound(TupleDesc desc, IndexTuple tuple)
+{
+	int			size = IndexTupleSize(tuple);
+	int			off = IndexInfoFindDataOffset(tuple->t_info);
+	uint8	   *present = (uint8 *) tuple + sizeof(IndexTupleData);
+
+	if (off > size)
+		return false;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char	   *value;
+
+		if (IndexTupleHasNulls(tuple) &&
+			(present[i / 8] & (1 << (i % 8))) == 0)
+			continue;
+		/* the first byte tells whether there is padding before */
+		if (off >= size)
+			return false;
+		off = att_align_pointer(off, att->attalign, att->attlen,
+								(char *) tuple + off);
+		value = (char *) tuple + off;
+		if (off >= size ||
+			(att->attlen == -1 && !VARATT_IS_1B(value) &&
+			 off + VARHDRSZ > size) ||
+			(att->attlen == -1 && VARATT_IS_EXTERNAL(value)) ||
+			(att->attlen == -1 && VARSIZE_ANY(value) < VARHDRSZ_SHORT) ||
+			(att->attlen == -2 && memchr(value, 0, size - off) == NULL))
+			return false;
+		off = att_addlength_pointer(off, att->attlen, value);
+		if (off > size)
+			return false;
+	}
+	return true;
+}
+
 /* Read a page. */
 static bool
 read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
@@ -149,6 +191,8 @@ read_page(StewardIndexSample *sample, Page page, StewardPageValues *values)
 			sample->nkilled++;
 			continue;
 		}
+		if (!values_are_sound(RelationGetDescr(sample->task->index), tuple))
+			return false;
 		values->value[VALUE_LEAF_BYTES] += bytes;
 		steward_index_sample_entry(sample, &tuple->t_tid);
 		keep_tuple(sample, tuple);
