@@ -53,15 +53,28 @@ OBJS = \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
+	src/storage/brin_bloat.o \
+	src/storage/btree_bloat.o \
+	src/storage/btree_fate.o \
+	src/storage/btree_page.o \
 	src/storage/disk_usage.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
+	src/storage/gin_bloat.o \
+	src/storage/gist_bloat.o \
+	src/storage/hash_bloat.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \
+	src/storage/index_bloat.o \
+	src/storage/index_heap.o \
+	src/storage/index_pages.o \
+	src/storage/index_quick.o \
+	src/storage/index_sample.o \
 	src/storage/quick_bloat.o \
 	src/storage/relation_files.o \
 	src/storage/relation_sizes.o \
 	src/storage/rewrite_model.o \
+	src/storage/spgist_bloat.o \
 	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
@@ -90,6 +103,7 @@ REGRESS = \
 	index_hygiene \
 	vacuum \
 	replication \
+	index_bloat \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations

@@ -200,10 +200,19 @@ typedef Oid RelFileNumber;
 	GetRelationPath(database, tablespace, number, owner, MAIN_FORKNUM)
 #endif
 
+/* Result of gistSplit(): spelt differently before 16. */
+#if PG_VERSION_NUM < 160000
+#define SplitPageLayout SplitedPageLayout
+#endif
+
 /* Allocation by type: since 16. */
 #ifndef palloc_array
 #define palloc_array(type, count) ((type *) palloc(sizeof(type) * (count)))
 #define palloc0_array(type, count) ((type *) palloc0(sizeof(type) * (count)))
+#endif
+#ifndef palloc_object
+#define palloc_object(type) ((type *) palloc(sizeof(type)))
+#define palloc0_object(type) ((type *) palloc0(sizeof(type)))
 #endif
 
 #endif							/* STEWARD_COMPAT_H */
