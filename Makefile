@@ -9,7 +9,16 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/advice.o \
+	src/advisor/choose.o \
 	src/advisor/index_definition.o \
+	src/advisor/pool.o \
+	src/advisor/statement_query.o \
+	src/advisor/statement_text.o \
+	src/advisor/suggest.o \
+	src/advisor/whatif.o \
+	src/advisor/workload.o \
+	src/advisor/write_cost.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \

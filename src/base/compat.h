@@ -61,6 +61,12 @@
 #include "utils/queryjumble.h"
 #endif
 
+/* Ownership of a relation: one function for all kinds of objects since 16. */
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(classid, objectid, roleid) \
+	pg_class_ownercheck((objectid), (roleid))
+#endif
+
 /* Parameters of post_parse_analyze_hook. */
 #if PG_VERSION_NUM >= 190000
 #define POST_PARSE_ANALYZE_PARAMS \

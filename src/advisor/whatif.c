@@ -1,0 +1,504 @@
+/*-------------------------------------------------------------------------
+ *
+ * whatif.c
+ *	  What each statement would cost with which indexes.
+ *
+ * The planner is asked before the search, never during it.  Of each statement
+ * we keep configurations: the set of new indexes that a plan uses, and its
+ * cost.  With any set of indexes the planner would choose the cheapest plan
+ * whose indexes are all there, so that the cost for a set follows from the
+ * configurations contained in it.  That is the idea of INUM (Papadomanolakis,
+ * Dash, Ailamaki, VLDB 2007) with whole plans in place of plan templates.
+ *
+ * Configurations are looked for in this order: no new index; all of them
+ * (most statements end here, since nothing helps); each alone; groups that
+ * are of use only together; all but each of those in use, for the next best;
+ * pairs of the most promising, triples of the best pairs.  A question whose
+ * answer follows from an earlier one is not asked: if a plan used U while V
+ * was visible, the same plan is chosen for any set between U and V.
+ *
+ * Costs for the search are those of the planner, but for plans in which LIMIT
+ * is expected to end an ordered scan that filters rows: there the planner
+ * assumes rows that pass to be spread evenly, and reality is often several
+ * times slower.  Half of the difference to a scan that runs to its end is
+ * added.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/planner.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#include "advisor/advice.h"
+#include "advisor/candidates.h"
+
+/* Members of pairs, and pairs that are extended to triples, at most. */
+#define PAIR_MEMBERS 10
+#define TRIPLE_PAIRS 4
+#define TRIPLE_MEMBERS 4
+
+/* Share of the risk of LIMIT that counts as cost. */
+#define RISK_SHARE 0.5
+
+/* An answer of the planner. */
+typedef struct Answer
+{
+	uint64		visible;
+	StewardConfig config;
+} Answer;
+
+/* The exploration of one statement. */
+typedef struct Exploration
+{
+	StewardAdvice *advice;
+	StewardWhatif *whatif;
+	List	   *queries;
+	int			nanswers;
+	Answer		answers[STEWARD_MAX_PLANS + 1];
+	int			order[STEWARD_MAX_LOCAL];	/* local numbers, best alone first */
+	double		alone[STEWARD_MAX_LOCAL];	/* cost with only this one */
+} Exploration;
+
+/* Options for the planner, as when a client sends the statement. */
+static int
+cursor_options(Query *query)
+{
+	return query->commandType == CMD_SELECT ? CURSOR_OPT_PARALLEL_OK : 0;
+}
+
+/* Cost of a plan with a share of the risk that the planner does not see. */
+static double
+risky_cost(const StewardPlan *plan)
+{
+	if ((plan->risks & STEWARD_RISK_LIMIT) && plan->full_cost > plan->total_cost)
+		return plan->total_cost +
+			RISK_SHARE * (plan->full_cost - plan->total_cost);
+	return plan->total_cost;
+}
+
+/* Local number of a candidate of a statement, or -1. */
+static int
+local_number(const StewardWhatif *whatif, int candidate)
+{
+	for (int i = 0; i < whatif->nlocal; i++)
+		if (whatif->local[i] == candidate)
+			return i;
+	return -1;
+}
+
+/*
+ * First visit: plan the statement as things are, and add its candidates to
+ * the pool.  Whatif numbers of groups are those of the pool.
+ */
+void
+steward_whatif_collect(StewardStatement *statement, List *queries,
+					   void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardAdvice *advice = visit->advice;
+	StewardWhatif *whatif = visit->whatif;
+	ListCell   *lc;
+
+	foreach(lc, queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+		StewardPlan base = {0};
+		List	   *groups;
+		ListCell   *lc2;
+		MemoryContext old;
+
+		groups = steward_candidates_collect(advice->sizes, query,
+											cursor_options(query), NULL, 0,
+											&base);
+		whatif->nplans++;
+		whatif->base.planned += base.total_cost;
+		whatif->base.cost += base.total_cost;
+		whatif->worst += Max(base.full_cost, base.total_cost);
+		whatif->risks |= base.risks;
+
+		foreach(lc2, groups)
+		{
+			List	   *numbers = NIL;
+			ListCell   *lc3;
+
+			foreach(lc3, (List *) lfirst(lc2))
+			{
+				int			number = steward_pool_add(advice, lfirst(lc3));
+
+				old = MemoryContextSwitchTo(advice->context);
+				if (number >= 0)
+					numbers = lappend_int(numbers, number);
+				MemoryContextSwitchTo(old);
+			}
+			old = MemoryContextSwitchTo(advice->context);
+			if (numbers != NIL)
+				whatif->groups = lappend(whatif->groups, numbers);
+			MemoryContextSwitchTo(old);
+		}
+		old = MemoryContextSwitchTo(advice->context);
+		whatif->used_existing = list_concat_unique_oid(whatif->used_existing,
+													   base.used_existing);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/*
+ * Plan the statement with a set of its candidates.  The answer is kept; one
+ * that is known already is not asked for.
+ */
+static StewardConfig
+ask(Exploration *exploration, uint64 visible)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	Answer	   *answer;
+	List	   *indexes = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < exploration->nanswers; i++)
+	{
+		answer = &exploration->answers[i];
+		if ((visible & ~answer->visible) == 0 &&
+			(answer->config.used & ~visible) == 0)
+			return answer->config;
+	}
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		if (visible & (UINT64CONST(1) << i))
+			indexes = lappend(indexes,
+							  exploration->advice->candidates[whatif->local[i]].index);
+	}
+	answer = &exploration->answers[exploration->nanswers++];
+	answer->visible = visible;
+	answer->config.used = 0;
+	answer->config.planned = answer->config.cost = 0;
+	foreach(lc, exploration->queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+		StewardPlan plan = {0};
+		int			id = -1;
+
+		steward_whatif_plan(query, cursor_options(query), NULL, indexes, NIL,
+							&plan);
+		whatif->nplans++;
+		answer->config.planned += plan.total_cost;
+		answer->config.cost += risky_cost(&plan);
+		while ((id = bms_next_member(plan.used, id)) >= 0)
+			answer->config.used |= UINT64CONST(1) << local_number(whatif, id - 1);
+	}
+	list_free(indexes);
+	return answer->config;
+}
+
+/* May another question be asked? */
+static bool
+may_ask(Exploration *exploration)
+{
+	return exploration->whatif->nplans + list_length(exploration->queries) <=
+		STEWARD_MAX_PLANS &&
+		exploration->nanswers < STEWARD_MAX_PLANS;
+}
+
+/*
+ * Add a candidate to those that are tried for a statement; its local number,
+ * or -1 if there is no room.
+ */
+int
+steward_whatif_add_local(StewardWhatif *whatif, int candidate)
+{
+	int			number = local_number(whatif, candidate);
+
+	if (number >= 0)
+		return number;
+	if (whatif->local == NULL || whatif->nlocal >= STEWARD_MAX_LOCAL)
+		return -1;
+	whatif->local[whatif->nlocal] = candidate;
+	return whatif->nlocal++;
+}
+
+/*
+ * Which candidates are tried: a statement's own, and then others of the same
+ * tables that begin like one of them.
+ */
+static void
+choose_local(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	int			own;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	whatif->local = MemoryContextAlloc(advice->context,
+									   STEWARD_MAX_LOCAL * sizeof(int));
+	foreach(lc, whatif->groups)
+	{
+		foreach(lc2, (List *) lfirst(lc))
+			(void) steward_whatif_add_local(whatif, lfirst_int(lc2));
+	}
+	own = whatif->nlocal;
+	for (int i = 0; i < own; i++)
+	{
+		StewardIndex *mine = advice->candidates[whatif->local[i]].index;
+
+		for (int other = steward_pool_first(advice, mine->relid);
+			 other >= 0 && whatif->nlocal < STEWARD_MAX_LOCAL;
+			 other = advice->candidates[other].next)
+		{
+			StewardIndex *index = advice->candidates[other].index;
+
+			if (index->am == mine->am && index->attnums[0] == mine->attnums[0] &&
+				(index->attnums[0] != 0 ||
+				 equal(linitial(index->exprs), linitial(mine->exprs))))
+				(void) steward_whatif_add_local(whatif, other);
+		}
+	}
+}
+
+/*
+ * Each candidate alone, but for those that an earlier answer decides; then
+ * sort them, best first.
+ */
+static void
+ask_singles(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		int			at = i;
+
+		exploration->alone[i] = whatif->base.cost;
+		if (may_ask(exploration))
+			exploration->alone[i] = ask(exploration, UINT64CONST(1) << i).cost;
+		while (at > 0 &&
+			   exploration->alone[exploration->order[at - 1]] > exploration->alone[i])
+		{
+			exploration->order[at] = exploration->order[at - 1];
+			at--;
+		}
+		exploration->order[at] = i;
+	}
+}
+
+/*
+ * Groups, and what remains when the planner may use everything but one of the
+ * indexes that it would like most.
+ */
+static void
+ask_groups(Exploration *exploration, uint64 all, uint64 used)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, whatif->groups)
+	{
+		uint64		members = 0;
+
+		foreach(lc2, (List *) lfirst(lc))
+		{
+			int			number = local_number(whatif, lfirst_int(lc2));
+
+			if (number >= 0)
+				members |= UINT64CONST(1) << number;
+		}
+		if (pg_popcount64(members) > 1 && may_ask(exploration))
+			(void) ask(exploration, members);
+	}
+	if (pg_popcount64(used) > 1 && may_ask(exploration))
+		(void) ask(exploration, used);
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
+
+		if ((used & bit) && may_ask(exploration))
+			(void) ask(exploration, all & ~bit);
+	}
+}
+
+/* Pairs of the best, and triples of the best pairs. */
+static void
+ask_combinations(Exploration *exploration, double least)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	int			members = Min(PAIR_MEMBERS, whatif->nlocal);
+	uint64		best[TRIPLE_PAIRS];
+	double		best_cost[TRIPLE_PAIRS];
+	int			nbest = 0;
+
+	for (int i = 0; i < members; i++)
+	{
+		for (int k = i + 1; k < members && may_ask(exploration); k++)
+		{
+			uint64		pair = UINT64CONST(1) << exploration->order[i] |
+				UINT64CONST(1) << exploration->order[k];
+			StewardConfig config = ask(exploration, pair);
+			int			at;
+
+			if (config.used != pair)
+				continue;
+			if (nbest < TRIPLE_PAIRS)
+				at = nbest++;
+			else if (best_cost[TRIPLE_PAIRS - 1] > config.cost)
+				at = TRIPLE_PAIRS - 1;
+			else
+				continue;
+			for (; at > 0 && best_cost[at - 1] > config.cost; at--)
+			{
+				best[at] = best[at - 1];
+				best_cost[at] = best_cost[at - 1];
+			}
+			best[at] = pair;
+			best_cost[at] = config.cost;
+		}
+	}
+	for (int i = 0; i < nbest; i++)
+	{
+		if (best_cost[i] <= least * (1 + STEWARD_NOISE))
+			break;				/* nothing to gain any more */
+		for (int k = 0; k < Min(TRIPLE_MEMBERS, members) && may_ask(exploration); k++)
+			(void) ask(exploration,
+					   best[i] | UINT64CONST(1) << exploration->order[k]);
+	}
+}
+
+/*
+ * Keep the answers as configurations: one for each set of used indexes, the
+ * cheapest.
+ */
+static void
+keep_configs(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+
+	whatif->configs = MemoryContextAlloc(exploration->advice->context,
+										 (exploration->nanswers + 1) * sizeof(StewardConfig));
+	for (int i = 0; i < exploration->nanswers; i++)
+	{
+		StewardConfig *config = &exploration->answers[i].config;
+		int			k = 0;
+
+		while (k < whatif->nconfigs && whatif->configs[k].used != config->used)
+			k++;
+		if (k == whatif->nconfigs)
+			whatif->configs[whatif->nconfigs++] = *config;
+		else if (whatif->configs[k].planned > config->planned)
+			whatif->configs[k] = *config;
+	}
+}
+
+/*
+ * Second visit, when the pool is complete: ask the planner.
+ */
+void
+steward_whatif_explore(StewardStatement *statement, List *queries,
+					   void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardWhatif *whatif = visit->whatif;
+	Exploration *exploration = palloc0(sizeof(Exploration));
+	StewardConfig all;
+	uint64		visible;
+
+	exploration->advice = visit->advice;
+	exploration->whatif = whatif;
+	exploration->queries = queries;
+	choose_local(visit->advice, whatif);
+	if (whatif->nlocal == 0)
+		return;
+
+	/* what is, as the first visit found it */
+	exploration->answers[0].config = whatif->base;
+	exploration->nanswers = 1;
+
+	visible = (UINT64CONST(1) << whatif->nlocal) - 1;
+	all = ask(exploration, visible);
+	if (all.planned < whatif->base.planned * (1 - STEWARD_NOISE))
+	{
+		ask_singles(exploration);
+		ask_groups(exploration, visible, all.used);
+		if (exploration->alone[exploration->order[0]] >
+			all.cost * (1 + STEWARD_NOISE))
+			ask_combinations(exploration, all.cost);
+	}
+	keep_configs(exploration);
+	whatif->explored = true;
+}
+
+/*
+ * Add a configuration that the planner has confirmed.  What was concluded for
+ * the same set before is replaced.
+ */
+static void
+keep_verified(StewardAdvice *advice, StewardWhatif *whatif,
+			  StewardConfig *config)
+{
+	for (int i = 0; i < whatif->nconfigs; i++)
+	{
+		if (whatif->configs[i].used == config->used)
+		{
+			whatif->configs[i] = *config;
+			return;
+		}
+	}
+	whatif->configs = repalloc(whatif->configs,
+							   (whatif->nconfigs + 1) * sizeof(StewardConfig));
+	whatif->configs[whatif->nconfigs++] = *config;
+}
+
+/*
+ * Last visit: plan the statement with everything that was chosen, and note
+ * what it costs and uses.
+ */
+void
+steward_whatif_verify(StewardStatement *statement, List *queries,
+					  void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardAdvice *advice = visit->advice;
+	StewardWhatif *whatif = visit->whatif;
+	StewardConfig config = {0};
+	List	   *indexes = NIL;
+	bool		all_local = true;
+	ListCell   *lc;
+
+	for (int i = 0; i < advice->nchosen; i++)
+		indexes = lappend(indexes, advice->candidates[advice->chosen[i]].index);
+	whatif->chosen_used = NIL;
+	whatif->chosen_risks = 0;
+	foreach(lc, queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+		StewardPlan plan = {0};
+		int			id = -1;
+		MemoryContext old;
+
+		steward_whatif_plan(query, cursor_options(query), NULL, indexes, NIL,
+							&plan);
+		whatif->nplans++;
+		config.planned += plan.total_cost;
+		config.cost += risky_cost(&plan);
+		whatif->chosen_risks |= plan.risks;
+		old = MemoryContextSwitchTo(advice->context);
+		while ((id = bms_next_member(plan.used, id)) >= 0)
+		{
+			int			number = steward_whatif_add_local(whatif, id - 1);
+
+			whatif->chosen_used = list_append_unique_int(whatif->chosen_used, id - 1);
+			if (number >= 0)
+				config.used |= UINT64CONST(1) << number;
+			else
+				all_local = false;
+		}
+		MemoryContextSwitchTo(old);
+	}
+	if (all_local && config.used != 0 && whatif->configs != NULL)
+		keep_verified(advice, whatif, &config);
+}

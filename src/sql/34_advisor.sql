@@ -1,0 +1,55 @@
+-- Which indexes are missing.
+
+CREATE FUNCTION @extschema@.get_index_suggestions(
+    max_bytes bigint DEFAULT NULL,
+    max_indexes integer DEFAULT 20,
+    min_gain_pct double precision DEFAULT 0.5,
+    deadline interval DEFAULT '30 s',
+    queries text[] DEFAULT NULL,
+    weights double precision[] DEFAULT NULL,
+    OUT rank integer,
+    OUT schema_name text,
+    OUT table_name text,
+    OUT access_method text,
+    OUT estimated_bytes bigint,
+    OUT saved_ms_per_day double precision,
+    OUT improved_pct double precision,
+    OUT cumulative_improved_pct double precision,
+    OUT write_cost_ms_per_day double precision,
+    OUT queries_improved integer,
+    OUT confidence text,
+    OUT index_definition text,
+    OUT reason text,
+    OUT evidence jsonb)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10
+AS 'MODULE_PATHNAME', 'pg_steward_index_suggestions';
+COMMENT ON FUNCTION @extschema@.get_index_suggestions(bigint, integer, double precision, interval, text[], double precision[]) IS
+'indexes that would save time, most useful first: for the statements of this database in pg_stat_statements, or for "queries", executed as often a day as "weights" say; saved_ms_per_day is what the index saves beyond those before it, improved_pct its share of the time of all statements, cumulative_improved_pct that of all up to this one, write_cost_ms_per_day the time that inserts and updates take for it; confidence is high, medium or low and reason tells why; max_bytes limits the space of all together, min_gain_pct is the least improvement of one in percent; after deadline the best found so far is returned; executes nothing, changes nothing; needs pg_read_all_stats for others'' statements, and pg_read_all_data or ownership of the tables: others are left out, see get_index_advisor_skipped(); anyone may call it';
+
+CREATE FUNCTION @extschema@.get_index_suggestion_queries(
+    rank integer DEFAULT NULL,
+    OUT suggestion integer,
+    OUT queryid bigint,
+    OUT calls_per_day double precision,
+    OUT mean_ms_before double precision,
+    OUT mean_ms_after double precision,
+    OUT saved_ms_per_day double precision,
+    OUT query text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10
+AS 'MODULE_PATHNAME', 'pg_steward_index_suggestion_queries';
+COMMENT ON FUNCTION @extschema@.get_index_suggestion_queries(integer) IS
+'the statements, 20 at most, that use a suggestion of the latest get_index_suggestions() of this session (of all, if rank is null), with the estimated time of one call in ms before and after; calls get_index_suggestions() if that was not called; needs pg_read_all_stats for others'' statements; anyone may call it';
+
+CREATE FUNCTION @extschema@.get_index_advisor_skipped(
+    OUT queryid bigint,
+    OUT calls_per_day double precision,
+    OUT total_ms_per_day double precision,
+    OUT reason text,
+    OUT query text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 10
+AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_skipped';
+COMMENT ON FUNCTION @extschema@.get_index_advisor_skipped() IS
+'statements of this database that get_index_suggestions() does not consider, and why: they cannot be analyzed as they stand in pg_stat_statements, or the caller may not read what they are about; anyone may call it';
