@@ -10,6 +10,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 MODULE_big = $(EXTENSION)
 OBJS = \
 	src/advisor/advice.o \
+	src/advisor/analyze_query.o \
 	src/advisor/choose.o \
 	src/advisor/index_definition.o \
 	src/advisor/pool.o \

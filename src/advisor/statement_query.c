@@ -358,8 +358,8 @@ check_rights(StewardWorkload *workload, StewardStatement *statement,
 			return false;
 		}
 	}
-	statement->irrelevant = !relevant;
-	return relevant;
+	statement->irrelevant = !relevant && !workload->own;
+	return relevant || workload->own;
 }
 
 /* Could the planner run code of a user to find the value of this? */
@@ -471,7 +471,8 @@ read_statement(Attempt *attempt)
 		if (one->commandType == CMD_UTILITY)
 			continue;
 		(void) collect_tables((Node *) one, &tables);
-		result = lappend(result, replace_user_code((Node *) one, attempt));
+		result = lappend(result, attempt->workload->own ? (Node *) one :
+						 replace_user_code((Node *) one, attempt));
 	}
 	return check_rights(attempt->workload, statement, tables) ? result : NIL;
 }
@@ -740,6 +741,8 @@ steward_statement_visit(StewardWorkload *workload, StewardStatement *statement,
 		if (error == NULL || attempt->analyzed || !try_otherwise(attempt, error))
 			break;
 	}
+	if (error)
+		statement->sqlerrcode = error->sqlerrcode;
 	if (error && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 	{
 		workload->nlocked++;

@@ -53,6 +53,9 @@ PG_FUNCTION_INFO_V1(pg_steward_index_advisor_skipped);
 /* Bytes of texts that a session remembers, at most. */
 #define MAX_REMEMBERED (4 * 1024 * 1024)
 
+/* Queries of the caller's for which the reason is told, at most. */
+#define MAX_NOTICES 10
+
 /* A statement behind a suggestion. */
 typedef struct Remembered
 {
@@ -73,16 +76,20 @@ static struct
 	Size		bytes;
 }			latest;
 
-/* Round to three decimals, as all times of reports are. */
-static double
-rounded(double value)
+/*
+ * Round to three decimals, as all times of reports are.
+ */
+double
+steward_rounded(double value)
 {
 	return rint(value * 1000) / 1000;
 }
 
-/* 100 * a / b, with two decimals. */
-static double
-percentage(double part, double whole)
+/*
+ * A share in percent, with two decimals; 0 of nothing.
+ */
+double
+steward_percentage(double part, double whole)
 {
 	return whole > 0 ? rint(part / whole * 10000) / 100 : 0;
 }
@@ -348,10 +355,10 @@ suggestion_row(StewardRows *rows, StewardAdvice *advice, int candidate, int rank
 	steward_rows_text(rows, description.table_name);
 	steward_rows_text(rows, description.access_method);
 	steward_rows_int64(rows, (int64) it->bytes);
-	steward_rows_float8(rows, rounded(it->saved_ms));
-	steward_rows_float8(rows, percentage(it->saved_ms, advice->total_ms));
-	steward_rows_float8(rows, percentage(it->cumulative_ms, advice->total_ms));
-	steward_rows_float8(rows, rounded(it->write_ms));
+	steward_rows_float8(rows, steward_rounded(it->saved_ms));
+	steward_rows_float8(rows, steward_percentage(it->saved_ms, advice->total_ms));
+	steward_rows_float8(rows, steward_percentage(it->cumulative_ms, advice->total_ms));
+	steward_rows_float8(rows, steward_rounded(it->write_ms));
 	steward_rows_int32(rows, evidence.improved);
 	steward_rows_text(rows, confidence_text(it, evidence.risks));
 	steward_rows_text(rows, description.definition);
@@ -380,10 +387,21 @@ begin_remembering(void)
 static void
 report_limits(StewardAdvice *advice)
 {
+	int			given = 0;
 	int			skipped = advice->workload->nhidden;
 
 	for (int i = 0; i < advice->workload->nstatements; i++)
-		skipped += advice->workload->statements[i].skipped != NULL;
+	{
+		StewardStatement *statement = &advice->workload->statements[i];
+
+		if (statement->skipped == NULL)
+			continue;
+		if (statement->queryid != 0)
+			skipped++;
+		else if (++given <= MAX_NOTICES)
+			ereport(NOTICE,
+					(errmsg("query %d was left out: %s", i + 1, statement->skipped)));
+	}
 	if (advice->late)
 		ereport(NOTICE,
 				(errmsg("the deadline came before everything was compared"),
@@ -475,10 +493,10 @@ pg_steward_index_suggestion_queries(PG_FUNCTION_ARGS)
 			steward_rows_int64(&rows, it->queryid);
 		else
 			steward_rows_null(&rows);
-		steward_rows_float8(&rows, rounded(it->calls));
-		steward_rows_float8(&rows, rounded(it->before_ms));
-		steward_rows_float8(&rows, rounded(it->after_ms));
-		steward_rows_float8(&rows, rounded((it->before_ms - it->after_ms) * it->calls));
+		steward_rows_float8(&rows, steward_rounded(it->calls));
+		steward_rows_float8(&rows, steward_rounded(it->before_ms));
+		steward_rows_float8(&rows, steward_rounded(it->after_ms));
+		steward_rows_float8(&rows, steward_rounded((it->before_ms - it->after_ms) * it->calls));
 		steward_rows_text(&rows, it->text);
 		steward_rows_end_row(&rows);
 	}
@@ -507,8 +525,8 @@ pg_steward_index_advisor_skipped(PG_FUNCTION_ARGS)
 		if (statement->skipped == NULL)
 			continue;
 		steward_rows_int64(&rows, statement->queryid);
-		steward_rows_float8(&rows, rounded(statement->calls));
-		steward_rows_float8(&rows, rounded(statement->total_ms));
+		steward_rows_float8(&rows, steward_rounded(statement->calls));
+		steward_rows_float8(&rows, steward_rounded(statement->total_ms));
 		steward_rows_text(&rows, statement->skipped);
 		steward_rows_text(&rows, statement->text);
 		steward_rows_end_row(&rows);
@@ -517,7 +535,7 @@ pg_steward_index_advisor_skipped(PG_FUNCTION_ARGS)
 	{
 		steward_rows_null(&rows);
 		steward_rows_null(&rows);
-		steward_rows_float8(&rows, rounded(workload->hidden_ms));
+		steward_rows_float8(&rows, steward_rounded(workload->hidden_ms));
 		steward_rows_text(&rows, psprintf("%d statements of other roles: needs pg_read_all_stats",
 										  workload->nhidden));
 		steward_rows_null(&rows);

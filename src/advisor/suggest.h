@@ -13,5 +13,7 @@
 #include "datatype/timestamp.h"
 
 extern double steward_interval_ms(Interval *interval);
+extern double steward_rounded(double value);
+extern double steward_percentage(double part, double whole);
 
 #endif							/* STEWARD_SUGGEST_H */

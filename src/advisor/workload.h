@@ -49,6 +49,7 @@ typedef struct StewardStatement
 
 	StewardReading reading;
 
+	int			sqlerrcode;		/* why it is left out, if for an error */
 	const char *skipped;		/* why it is left out, NULL if it is not */
 	bool		irrelevant;		/* needs no plan, or reads no user's table */
 
@@ -62,6 +63,8 @@ typedef struct StewardWorkload
 {
 	MemoryContext context;		/* holds all of it */
 	Oid			caller;
+	bool		own;			/* the caller wants just this to happen:
+								 * nothing is replaced */
 	bool		reads_all;		/* the caller may read all tables */
 	char	   *search_path;	/* the caller's */
 	List	   *role_paths;		/* of RolePath *, workload.c */

@@ -67,6 +67,38 @@
 	pg_class_ownercheck((objectid), (roleid))
 #endif
 
+/* Planning a query with all hooks: EXPLAIN has a say since 19. */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_PLAN_QUERY(query, text, cursor_options) \
+	pg_plan_query(query, text, cursor_options, NULL, NULL)
+#else
+#define STEWARD_PLAN_QUERY(query, text, cursor_options) \
+	pg_plan_query(query, text, cursor_options, NULL)
+#endif
+
+/* Executing a query to its end; whether it is the only time is gone in 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXECUTOR_RUN(query) ExecutorRun(query, ForwardScanDirection, 0)
+#else
+#define STEWARD_EXECUTOR_RUN(query) \
+	ExecutorRun(query, ForwardScanDirection, 0, true)
+#endif
+
+/* Only to show a plan, parameters having no values: since 16. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_EXPLAIN_FLAGS \
+	(EXEC_FLAG_EXPLAIN_ONLY | EXEC_FLAG_EXPLAIN_GENERIC)
+#else
+#define STEWARD_EXPLAIN_FLAGS EXEC_FLAG_EXPLAIN_ONLY
+#endif
+
+/* State of EXPLAIN: a header of its own since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXPLAIN_STATE_HEADER "commands/explain_state.h"
+#else
+#define STEWARD_EXPLAIN_STATE_HEADER "commands/explain.h"
+#endif
+
 /* Parameters of post_parse_analyze_hook. */
 #if PG_VERSION_NUM >= 190000
 #define POST_PARSE_ANALYZE_PARAMS \

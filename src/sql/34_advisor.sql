@@ -53,3 +53,21 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_skipped';
 COMMENT ON FUNCTION @extschema@.get_index_advisor_skipped() IS
 'statements of this database that get_index_suggestions() does not consider, and why: they cannot be analyzed as they stand in pg_stat_statements, or the caller may not read what they are about; anyone may call it';
+
+CREATE FUNCTION @extschema@.analyze_query(
+    query text,
+    run boolean DEFAULT false,
+    timeout interval DEFAULT '5 s',
+    OUT total_cost double precision,
+    OUT cost_with_indexes double precision,
+    OUT improved_pct double precision,
+    OUT index_definitions text[],
+    OUT execution_ms double precision,
+    OUT result_rows bigint,
+    OUT note text,
+    OUT plan text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1
+AS 'MODULE_PATHNAME', 'pg_steward_analyze_query';
+COMMENT ON FUNCTION @extschema@.analyze_query(text, boolean, interval) IS
+'plan of one statement, which may have $1 in place of constants as in pg_stat_statements, its cost, the indexes that would help it and the cost with them, in the planner''s units; with run => true a SELECT that changes and locks nothing is executed, in a read-only subtransaction that is rolled back, for no longer than timeout: then execution_ms and result_rows are set and the plan shows what happened; note says why it was not; needs the rights that the statement needs, and pg_read_all_data or ownership of its tables; anyone may call it';
