@@ -9,7 +9,18 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/btree_size.o \
+	src/advisor/candidates.o \
+	src/advisor/gin_size.o \
+	src/advisor/hypothetical.o \
+	src/advisor/index_ddl.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_inspect.o \
+	src/advisor/index_size.o \
+	src/advisor/index_spec.o \
+	src/advisor/key_sample.o \
+	src/advisor/key_statistics.o \
+	src/advisor/plan_usage.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \
