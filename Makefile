@@ -11,8 +11,19 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/advisor/advice.o \
 	src/advisor/analyze_query.o \
+	src/advisor/btree_size.o \
+	src/advisor/candidates.o \
 	src/advisor/choose.o \
+	src/advisor/gin_size.o \
+	src/advisor/hypothetical.o \
+	src/advisor/index_ddl.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_inspect.o \
+	src/advisor/index_size.o \
+	src/advisor/index_spec.o \
+	src/advisor/key_sample.o \
+	src/advisor/key_statistics.o \
+	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_text.o \

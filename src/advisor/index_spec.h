@@ -108,7 +108,7 @@ typedef struct StewardIndex
 								 * 1 without one */
 } StewardIndex;
 
-#define STEWARD_INDEX_MAX_ID	1000000000
+#define STEWARD_INDEX_MAX_ID	1000000	/* small: ids are kept in Bitmapsets */
 #define STEWARD_INDEX_BYTES(index) ((index)->pages * (double) BLCKSZ)
 
 /* Construction; index_spec.c */

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_statistics.h
+ *	  What is known about the values of tables' columns and expressions.
+ *
+ * For the size model only; other parts use index_size.h.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEWARD_KEY_STATISTICS_H
+#define STEWARD_KEY_STATISTICS_H
+
+#include "advisor/index_size.h"
+#include "utils/hsearch.h"
+
+/* Number of values that stand for all values of a column. */
+#define STEWARD_KEY_VALUES	256
+
+/* A value takes no room but a bit, since it is null. */
+#define STEWARD_NULL_WIDTH	(-1)
+
+/* Statistics of one column or expression of one table without children. */
+typedef struct StewardKeyStats
+{
+	int16		typlen;
+	char		typalign;
+	double		null_frac;
+	double		distinct;		/* different values, without null, at least 1 */
+	int			nmcv;
+	float4	   *mcv_freq;		/* shares of all rows, descending */
+
+	/*
+	 * Bytes of values as an index tuple holds them, without header and
+	 * padding, in a random order that respects their shares; equal for types
+	 * of fixed length.
+	 */
+	int			widths[STEWARD_KEY_VALUES];
+} StewardKeyStats;
+
+/* What one run of the advisor knows about one table or partition. */
+typedef struct StewardTableStats
+{
+	Oid			relid;			/* hash key, must be first */
+	double		pages;
+	double		tuples;
+	double		allvisfrac;
+	int			natts;
+	List	   *unique_keys;	/* Bitmapsets of column numbers */
+	List	   *foreign_keys;	/* of ForeignKeyCacheInfo, 2 columns or more */
+	StewardKeyStats **columns;	/* by column number - 1, NULL: not yet asked */
+	List	   *expressions;	/* of ExpressionStats */
+	List	   *gins;			/* of StewardGinSample */
+} StewardTableStats;
+
+struct StewardSizeCache
+{
+	MemoryContext context;
+	HTAB	   *tables;
+};
+
+extern StewardTableStats *steward_table_stats(StewardSizeCache *cache,
+											  Oid relid);
+extern StewardKeyStats *steward_column_stats(StewardSizeCache *cache,
+											 StewardTableStats *table,
+											 AttrNumber attnum);
+extern StewardKeyStats *steward_guess_stats(Oid type, int32 typmod,
+											 double rows);
+extern void steward_part_columns(StewardSizeCache *cache,
+								 StewardTableStats *table,
+								 const StewardIndex *index,
+								 const StewardIndexPart *part,
+								 AttrNumber *attnums,
+								 StewardKeyStats **columns);
+extern double steward_distinct_rows(StewardSizeCache *cache,
+									StewardTableStats *table, int nkeys,
+									const AttrNumber *attnums,
+									StewardKeyStats **keys);
+
+/* key_sample.c */
+typedef bool (*StewardSampleRow) (Datum value, bool isnull, void *arg);
+extern double steward_sample_values(StewardTableStats *table, Node *expr,
+									double max_rows, StewardSampleRow row,
+									void *arg);
+extern Node *steward_part_expression(const StewardIndexPart *part,
+									 Node *expr);
+extern StewardKeyStats *steward_expression_stats(StewardSizeCache *cache,
+												 StewardTableStats *table,
+												 const StewardIndexPart *part,
+												 Node *expr);
+
+/* btree_size.c, gin_size.c */
+extern void steward_btree_size(StewardSizeCache *cache,
+							   const StewardIndex *index,
+							   StewardIndexPart *part, double tuples);
+extern void steward_gin_size(StewardSizeCache *cache,
+							 const StewardIndex *index,
+							 StewardIndexPart *part, double tuples);
+
+#endif							/* STEWARD_KEY_STATISTICS_H */
