@@ -14,6 +14,7 @@ OBJS = \
 	src/advisor/btree_size.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
+	src/advisor/droppable.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
 	src/advisor/index_ddl.o \

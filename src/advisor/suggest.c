@@ -43,10 +43,6 @@ PG_FUNCTION_INFO_V1(pg_steward_index_suggestions);
 PG_FUNCTION_INFO_V1(pg_steward_index_suggestion_queries);
 PG_FUNCTION_INFO_V1(pg_steward_index_advisor_skipped);
 
-#define MAX_INDEXES_DEFAULT 20
-#define MIN_GAIN_PCT_DEFAULT 0.5
-#define DEADLINE_DEFAULT_MS 30000
-
 /* Statements that are shown and remembered for one suggestion, at most. */
 #define MAX_EVIDENCE 20
 
@@ -455,9 +451,10 @@ run_with_defaults(void)
 
 	steward_query_begin(&scope);
 	advice = steward_advice_create(steward_workload_load(search_path),
-								   get_float8_infinity(), MAX_INDEXES_DEFAULT,
-								   MIN_GAIN_PCT_DEFAULT / 100,
-								   GetCurrentTimestamp() + DEADLINE_DEFAULT_MS * INT64CONST(1000));
+								   get_float8_infinity(), STEWARD_MAX_INDEXES,
+								   STEWARD_MIN_GAIN,
+								   TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   STEWARD_DEADLINE_MS));
 	steward_advice_run(advice);
 	begin_remembering();
 	for (int i = 0; i < advice->nchosen; i++)

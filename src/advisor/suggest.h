@@ -12,6 +12,11 @@
 
 #include "datatype/timestamp.h"
 
+/* What is suggested if the caller does not say otherwise. */
+#define STEWARD_MAX_INDEXES 20
+#define STEWARD_MIN_GAIN 0.005
+#define STEWARD_DEADLINE_MS 30000
+
 extern double steward_interval_ms(Interval *interval);
 extern double steward_rounded(double value);
 extern double steward_percentage(double part, double whole);

@@ -71,3 +71,21 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1
 AS 'MODULE_PATHNAME', 'pg_steward_analyze_query';
 COMMENT ON FUNCTION @extschema@.analyze_query(text, boolean, interval) IS
 'plan of one statement, which may have $1 in place of constants as in pg_stat_statements, its cost, the indexes that would help it and the cost with them, in the planner''s units; with run => true a SELECT that changes and locks nothing is executed, in a read-only subtransaction that is rolled back, for no longer than timeout: then execution_ms and result_rows are set and the plan shows what happened; note says why it was not; needs the rights that the statement needs, and pg_read_all_data or ownership of its tables; anyone may call it';
+
+CREATE FUNCTION @extschema@.get_droppable_indexes(
+    min_age interval DEFAULT '7 days',
+    with_suggestions boolean DEFAULT false,
+    OUT schema_name text,
+    OUT table_name text,
+    OUT index_name text,
+    OUT index_bytes bigint,
+    OUT index_scans bigint,
+    OUT queries integer,
+    OUT reason text,
+    OUT drop_command text,
+    OUT evidence jsonb)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10
+AS 'MODULE_PATHNAME', 'pg_steward_droppable_indexes';
+COMMENT ON FUNCTION @extschema@.get_droppable_indexes(interval, boolean) IS
+'indexes without which every statement of the workload costs the same, found by planning those that use one (column queries) without it; never unique ones, those behind constraints or replica identity, or the last one of a foreign key; an index without scans is reported if scans and statements were counted for min_age at least; with_suggestions assumes that get_index_suggestions() were built; index_scans are on this server only: a standby counts its own; executes nothing, changes nothing; needs pg_read_all_stats, and pg_read_all_data or ownership of the tables; anyone may call it';
