@@ -49,13 +49,12 @@
 
 /* Longest posting list tuple; see _bt_load(). */
 #define MAX_POSTING \
-	((double) (MAXALIGN_DOWN(BLCKSZ * 10 / 100) - sizeof(ItemIdData)))
+	((double) MAXALIGN_DOWN(MAXALIGN_DOWN(BLCKSZ * 10 / 100) - sizeof(ItemIdData)))
 
 /* The tuples of one tree. */
 typedef struct Tuples
 {
 	double		mean;			/* bytes of a plain tuple, aligned */
-	double		mean_square;
 	double		key_mean;		/* the same of the first key alone */
 	bool		constant;		/* all are equally long */
 } Tuples;
@@ -65,8 +64,9 @@ typedef struct Leaves
 {
 	double		items;			/* tuples */
 	double		bytes;			/* with line pointers */
-	double		posting_bytes;	/* of those that are posting lists */
-	double		postings;		/* number of those */
+	double		squares;		/* sum of their squares */
+	double		posting_bytes;	/* bytes of those that are posting lists */
+	double		distinct;		/* different keys */
 } Leaves;
 
 /* Add a value to the tuple: its offset after it. */
@@ -124,11 +124,8 @@ measure_tuples(int ncolumns, StewardKeyStats **columns, Tuples *tuples)
 		else if (size != first)
 			tuples->constant = false;
 		tuples->mean += size;
-		tuples->mean_square += (size + sizeof(ItemIdData)) *
-			(size + sizeof(ItemIdData));
 	}
 	tuples->mean /= STEWARD_KEY_VALUES;
-	tuples->mean_square /= STEWARD_KEY_VALUES;
 	tuples->key_mean /= STEWARD_KEY_VALUES;
 }
 
@@ -155,6 +152,22 @@ can_deduplicate(const StewardIndex *index)
 	return true;
 }
 
+/* Add tuples: plain ones, or posting lists of that many rows each. */
+static void
+add_items(Leaves *leaves, double base, double items, double rows)
+{
+	double		size = base + sizeof(ItemIdData);
+
+	if (rows > 1)
+		size = MAXALIGN((uint64) (base + rows * sizeof(ItemPointerData))) +
+			sizeof(ItemIdData);
+	leaves->items += items;
+	leaves->bytes += items * size;
+	leaves->squares += items * size * size;
+	if (rows > 1)
+		leaves->posting_bytes += items * size;
+}
+
 /* Add "groups" groups of "rows" equal keys. */
 static void
 add_groups(Leaves *leaves, double base, double rows, double groups)
@@ -167,37 +180,17 @@ add_groups(Leaves *leaves, double base, double rows, double groups)
 		return;
 	if (most < 2)
 	{
-		leaves->items += groups * rows;
-		leaves->bytes += groups * rows * (base + sizeof(ItemIdData));
+		add_items(leaves, base, groups * rows, 1);
 		return;
 	}
 	full = floor(rows / most);
 	rest = rows - full * most;
 	if (full > 0)
-	{
-		double		size = MAXALIGN((uint64) (base + most * sizeof(ItemPointerData))) +
-			sizeof(ItemIdData);
-
-		leaves->items += groups * full;
-		leaves->postings += groups * full;
-		leaves->bytes += groups * full * size;
-		leaves->posting_bytes += groups * full * size;
-	}
+		add_items(leaves, base, groups * full, most);
 	if (rest >= 2)
-	{
-		double		size = MAXALIGN((uint64) (base + rest * sizeof(ItemPointerData))) +
-			sizeof(ItemIdData);
-
-		leaves->items += groups;
-		leaves->postings += groups;
-		leaves->bytes += groups * size;
-		leaves->posting_bytes += groups * size;
-	}
+		add_items(leaves, base, groups, rest);
 	else if (rest > 0)
-	{
-		leaves->items += groups * rest;
-		leaves->bytes += groups * rest * (base + sizeof(ItemIdData));
-	}
+		add_items(leaves, base, groups * rest, 1);
 }
 
 /*
@@ -251,10 +244,10 @@ fill_leaves(StewardSizeCache *cache, StewardTableStats *table,
 	double		base = shape->mean;
 
 	memset(leaves, 0, sizeof(Leaves));
+	leaves->distinct = tuples;
 	if (!can_deduplicate(index))
 	{
-		leaves->items = tuples;
-		leaves->bytes = tuples * (base + sizeof(ItemIdData));
+		add_items(leaves, base, tuples, 1);
 		return;
 	}
 
@@ -265,6 +258,7 @@ fill_leaves(StewardSizeCache *cache, StewardTableStats *table,
 		distinct *= 1 - pow(1 - tuples / table->tuples,
 							Max(table->tuples / distinct, 1));
 	distinct = Max(distinct, 1);
+	leaves->distinct = distinct;
 
 	if (index->nkeys == 1)
 	{
@@ -290,40 +284,48 @@ fill_leaves(StewardSizeCache *cache, StewardTableStats *table,
 		add_random_groups(leaves, base, tuples, distinct);
 }
 
-/* Bytes of tuples on a leaf page that is not the last. */
+/*
+ * Bytes of tuples on a leaf page that is not the last.  If sizes vary, what the
+ * tuple that no longer fits leaves unused is half of its size, counted by bytes.
+ */
 static double
 leaf_room(const Leaves *leaves, const Tuples *shape)
 {
 	double		item = leaves->bytes / leaves->items;
+	double		unused = leaves->squares / leaves->bytes / 2;
+	bool		constant = 2 * unused < 1.01 * item;
 	double		target = LEAF_FILL - sizeof(ItemIdData);
+	double		physical = PAGE_ROOM - sizeof(ItemIdData) -
+		MAXALIGN(sizeof(ItemPointerData));
 
 	if (leaves->posting_bytes > 0.5 * leaves->bytes)
 	{
-		double		physical = floor((PAGE_ROOM - sizeof(ItemIdData) -
-									  MAXALIGN(sizeof(ItemPointerData))) / item) - 1;
-		double		wanted = ceil((target - shape->mean - sizeof(ItemIdData)) / item);
-
-		return Max(Min(physical, wanted), 1) * item;
+		/* the last posting list counts as free, and moves to the next page */
+		target -= shape->mean + sizeof(ItemIdData);
+		if (constant)
+			return Max(Min(floor(physical / item) - 1, ceil(target / item)), 1) * item;
+		return Max(Min(physical - unused - item, target + unused), item);
 	}
-	if (leaves->posting_bytes == 0 && shape->constant)
+	if (constant && shape->constant)
 		return Max(floor(target / item), 1) * item;
-	/* what the last tuple would have used of the room is half of it, or more */
-	return Max(target - shape->mean_square / (2 * item), item);
+	return Max(target - unused, item);
 }
 
 /*
  * Bytes of a key in an inner page.  It has the columns up to the first that
  * differs between the last tuple of one page and the first of the next, which
- * is the first column unless that has fewer values than there are tuples.
+ * is the first column unless that has fewer values than there are tuples, and
+ * the row's address behind them if all are equal.
  */
 static double
 pivot_bytes(const Leaves *leaves, const Tuples *shape,
 			const StewardKeyStats *first)
 {
-	double		same = 1 - Min(first->distinct / leaves->items, 1);
+	double		same_first = 1 - Min(first->distinct / leaves->items, 1);
+	double		same = 1 - Min(leaves->distinct / leaves->items, 1);
 
-	return shape->key_mean + same * (shape->mean - shape->key_mean) +
-		sizeof(ItemIdData);
+	return shape->key_mean + same_first * (shape->mean - shape->key_mean) +
+		same * MAXALIGN(sizeof(ItemPointerData)) + sizeof(ItemIdData);
 }
 
 /*

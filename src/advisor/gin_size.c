@@ -55,8 +55,7 @@
 #define PAGE_ROOM \
 	((double) (BLCKSZ - SizeOfPageHeaderData - MAXALIGN(sizeof(GinPageOpaqueData))))
 
-/* Share of it that is used, after a build in one pass and in several. */
-#define ONE_PASS_FILL 0.52
+/* Share of it that is used after a build in several passes. */
 #define MANY_PASSES_FILL 0.68
 
 /* Bytes of a build's memory for a key and for a row of its list. */
@@ -352,6 +351,18 @@ add_column(const StewardTableStats *table, const GinSample *sample,
 }
 
 /*
+ * Share of entry pages that is used after a build in one pass: when a page
+ * overflows, the tuples up to the one that crosses its middle stay.
+ */
+static double
+split_fill(double tuple)
+{
+	double		fit = Max(floor(PAGE_ROOM / tuple), 1);
+
+	return Min((floor((fit + 1) / 2) + 1) * tuple / PAGE_ROOM, 1);
+}
+
+/*
  * Fill in pages and tuples of one part of the index that has this many rows.
  */
 void
@@ -362,6 +373,7 @@ steward_gin_size(StewardSizeCache *cache, const StewardIndex *index,
 	ListCell   *next_expr = list_head(index->exprs);
 	GinTotals	totals = {0};
 	double		memory;
+	double		fill;
 	double		level;
 	double		pages;
 
@@ -395,14 +407,14 @@ steward_gin_size(StewardSizeCache *cache, const StewardIndex *index,
 	}
 
 	memory = totals.keys * BUILD_KEY_BYTES + totals.rows * BUILD_ROW_BYTES;
-	level = ceil(totals.entry_bytes / PAGE_ROOM /
-				 (memory > maintenance_work_mem * 1024.0 ?
-				  MANY_PASSES_FILL : ONE_PASS_FILL));
+	fill = memory > maintenance_work_mem * 1024.0 ? MANY_PASSES_FILL :
+		split_fill(totals.entry_bytes / Max(totals.keys, 1));
+	level = ceil(totals.entry_bytes / PAGE_ROOM / fill);
 	pages = level + totals.tree_pages + 1;
 	while (level > 1)
 	{
 		/* a key and a page number a page */
-		level = ceil(level * 24 / (PAGE_ROOM * ONE_PASS_FILL));
+		level = ceil(level * 24 / (PAGE_ROOM * 0.5));
 		pages += level;
 	}
 	part->tuples = tuples;

@@ -218,12 +218,19 @@ hash_size(StewardSizeCache *cache, const StewardIndex *index,
 	double		power = pow(2, floor(log(wanted) / log(2)));
 	double		buckets = power;
 	double		overflow = 0;
+	double		rest = 1;
+	double		rare;
 
 	steward_part_columns(cache, table, index, part, attnums, columns);
 	while (buckets < wanted)
 		buckets += power < 512 ? power : power / 4;
 	for (int i = 0; i < columns[0]->nmcv; i++)
-		overflow += Max(tuples * columns[0]->mcv_freq[i] / room - 1, 0);
+	{
+		overflow += Max(ceil(tuples * columns[0]->mcv_freq[i] / room) - 1, 0);
+		rest -= columns[0]->mcv_freq[i];
+	}
+	rare = Max(columns[0]->distinct - columns[0]->nmcv, 1);
+	overflow += rare * Max(ceil(tuples * rest / rare / room) - 1, 0);
 	part->tuples = tuples;
 	part->tree_height = -1;
 	part->pages = buckets + ceil(overflow) + 2;

@@ -509,6 +509,31 @@ group_of_foreign_key(StewardSizeCache *cache, StewardTableStats *table,
 }
 
 /*
+ * Different combinations of "known" ones and another column with "distinct"
+ * values: each of the known occurs in some rows, for which the others are drawn
+ * at random.
+ */
+static double
+combine_distinct(double rows, double known, double distinct)
+{
+	double		each = Max(rows / known, 1);
+
+	if (distinct <= 1)
+		return known;
+	return Min(known * distinct * (1 - pow(1 - 1 / distinct, each)), rows);
+}
+
+/* Descending order of numbers. */
+static int
+compare_descending(const void *a, const void *b)
+{
+	double		left = *(const double *) a;
+	double		right = *(const double *) b;
+
+	return left > right ? -1 : left < right;
+}
+
+/*
  * How many different combinations of these keys the table has.
  */
 double
@@ -517,8 +542,9 @@ steward_distinct_rows(StewardSizeCache *cache, StewardTableStats *table,
 					  StewardKeyStats **keys)
 {
 	Bitmapset  *left = NULL;
-	double		product = 1;
-	int			factors = 0;
+	double		factors[INDEX_MAX_KEYS];
+	int			nfactors = 0;
+	double		result;
 	ListCell   *lc;
 
 	if (nkeys == 1)
@@ -539,20 +565,17 @@ steward_distinct_rows(StewardSizeCache *cache, StewardTableStats *table,
 			group = group_of_foreign_key(cache, table, left, &distinct);
 		if (group == NULL)
 			break;
-		product *= Max(distinct, 1);
-		factors++;
+		factors[nfactors++] = Max(distinct, 1);
 		left = bms_difference(left, group);
 	}
 	for (int i = 0; i < nkeys; i++)
-	{
-		if (attnums[i] > 0 && !bms_is_member(attnums[i], left))
-			continue;
-		product *= keys[i]->distinct + (keys[i]->null_frac > 0 ? 1 : 0);
-		factors++;
-	}
+		if (attnums[i] == 0 || bms_is_member(attnums[i], left))
+			factors[nfactors++] = keys[i]->distinct +
+				(keys[i]->null_frac > 0 ? 1 : 0);
 
-	/* independent: drawn at random, not every combination occurs */
-	if (factors > 1)
-		product *= 1 - exp(-table->tuples / product);
-	return Max(Min(product, table->tuples), 1);
+	qsort(factors, nfactors, sizeof(double), compare_descending);
+	result = factors[0];
+	for (int i = 1; i < nfactors; i++)
+		result = combine_distinct(table->tuples, result, factors[i]);
+	return Max(Min(result, table->tuples), 1);
 }
