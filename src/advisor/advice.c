@@ -352,15 +352,20 @@ static bool
 remove_useless(StewardAdvice *advice)
 {
 	bool		removed = false;
+	bool	   *used = palloc0(Max(advice->ncandidates, 1) * sizeof(bool));
+	ListCell   *lc;
+
+	for (int i = 0; i < advice->nwhatifs; i++)
+	{
+		foreach(lc, advice->whatifs[i].chosen_used)
+			used[lfirst_int(lc)] = true;
+	}
 
 	for (int i = advice->nchosen - 1; i >= 0; i--)
 	{
 		int			candidate = advice->chosen[i];
-		bool		used = false;
 
-		for (int k = 0; k < advice->nwhatifs && !used; k++)
-			used = list_member_int(advice->whatifs[k].chosen_used, candidate);
-		if (used && steward_choose_loss(advice, candidate) >=
+		if (used[candidate] && steward_choose_loss(advice, candidate) >=
 			VERIFIED_SHARE * advice->min_gain * advice->total_ms)
 			continue;
 		steward_choose_drop(advice, candidate);
@@ -389,7 +394,10 @@ steward_advice_run(StewardAdvice *advice)
 	steward_advice_link_users(advice);
 	advice->chosen = MemoryContextAlloc(advice->context,
 										Max(advice->ncandidates, 1) * sizeof(int));
+	ereport(DEBUG1, (errmsg_internal("index advisor: all plans known")));
 	steward_choose(advice);
+	ereport(DEBUG1, (errmsg_internal("index advisor: %d indexes chosen",
+									 advice->nchosen)));
 	for (int round = 0; round < MAX_ROUNDS && advice->nchosen > 0; round++)
 	{
 		verify(advice);
@@ -400,6 +408,9 @@ steward_advice_run(StewardAdvice *advice)
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 		advice->nplans += advice->whatifs[i].nplans;
+	ereport(DEBUG1,
+			(errmsg_internal("index advisor: %d candidates, " INT64_FORMAT " plans of %d statements",
+							 advice->ncandidates, advice->nplans, advice->nwhatifs)));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }

@@ -35,6 +35,9 @@
 /* Members that a move adds or removes, at most. */
 #define MAX_MOVE 6
 
+/* Share of the bytes allowed, beyond which room is short. */
+#define TIGHT_SHARE 0.5
+
 /* Passes of improvement, at most. */
 #define MAX_PASSES 8
 
@@ -63,6 +66,14 @@ typedef struct Scratch
 	double		bytes;			/* of what is chosen */
 	int			nsynergies;
 	Move	   *synergies;		/* sets that help only together: add[] */
+
+	/* values of moves stay valid until a move concerns one of their members */
+	int			now;			/* moves made so far */
+	int		   *concerned;		/* by candidate: number of the latest such move */
+	Move	   *one;			/* by candidate: the move that adds it */
+	int		   *one_at;			/* when that was valued; -1: never */
+	Move	   *together;		/* by synergy, likewise */
+	int		   *together_at;
 } Scratch;
 
 /*
@@ -166,6 +177,17 @@ fits(Scratch *scratch, const Move *move)
 		advice->nchosen + move->nadd - move->ndrop <= advice->max_indexes;
 }
 
+/* Values of moves with candidates of this one's table are out of date. */
+static void
+concern_table(Scratch *scratch, int candidate)
+{
+	StewardAdvice *advice = scratch->advice;
+
+	for (int i = steward_pool_first(advice, advice->candidates[candidate].index->relid);
+		 i >= 0; i = advice->candidates[i].next)
+		scratch->concerned[i] = scratch->now;
+}
+
 /*
  * Make a move.
  */
@@ -174,6 +196,11 @@ apply(Scratch *scratch, Move *move)
 {
 	StewardAdvice *advice = scratch->advice;
 
+	scratch->now++;
+	for (int i = 0; i < move->nadd; i++)
+		concern_table(scratch, move->add[i]);
+	for (int i = 0; i < move->ndrop; i++)
+		concern_table(scratch, move->drop[i]);
 	touch_move(scratch, move);
 	for (int i = 0; i < scratch->ntouched; i++)
 	{
@@ -181,6 +208,8 @@ apply(Scratch *scratch, Move *move)
 
 		whatif->visible = scratch->visible[scratch->touched[i]];
 		whatif->ms = steward_whatif_ms(whatif, whatif->visible);
+		for (int k = 0; k < whatif->nlocal; k++)
+			scratch->concerned[whatif->local[k]] = scratch->now;
 	}
 	untouch(scratch);
 
@@ -215,9 +244,9 @@ covers(StewardAdvice *advice, int wide, int narrow)
 
 /*
  * The move that adds one candidate: in place of those it covers, or of those
- * that cover it.  False if there is none.
+ * that cover it.
  */
-static bool
+static void
 add_one(Scratch *scratch, int candidate, Move *move)
 {
 	StewardAdvice *advice = scratch->advice;
@@ -232,13 +261,13 @@ add_one(Scratch *scratch, int candidate, Move *move)
 			move->drop[move->ndrop++] = advice->chosen[i];
 	}
 	value_move(scratch, move);
-	return true;
 }
 
 /*
- * The move that adds what is missing of a set that helps only together.
+ * The move that adds what is missing of a set that helps only together; it
+ * adds nothing if at most one is missing, because other moves see to that.
  */
-static bool
+static void
 add_synergy(Scratch *scratch, const Move *synergy, Move *move)
 {
 	StewardAdvice *advice = scratch->advice;
@@ -250,7 +279,10 @@ add_synergy(Scratch *scratch, const Move *synergy, Move *move)
 			move->add[move->nadd++] = synergy->add[i];
 	}
 	if (move->nadd < 2)
-		return false;			/* the other moves see to it */
+	{
+		move->nadd = 0;
+		return;
+	}
 	for (int i = 0; i < advice->nchosen; i++)
 	{
 		for (int k = 0; k < move->nadd; k++)
@@ -265,7 +297,18 @@ add_synergy(Scratch *scratch, const Move *synergy, Move *move)
 		}
 	}
 	value_move(scratch, move);
-	return true;
+}
+
+/* Is the value of a synergy out of date? */
+static bool
+synergy_changed(Scratch *scratch, int i)
+{
+	const Move *synergy = &scratch->synergies[i];
+
+	for (int k = 0; k < synergy->nadd; k++)
+		if (scratch->concerned[synergy->add[k]] > scratch->together_at[i])
+			return true;
+	return scratch->together_at[i] < 0;
 }
 
 /* Rank of a move among others; higher is better. */
@@ -298,7 +341,6 @@ grow(Scratch *scratch, double least)
 {
 	StewardAdvice *advice = scratch->advice;
 	Move		best = {0};
-	Move		move;
 
 	for (int i = 0; i < advice->ncandidates; i++)
 	{
@@ -308,14 +350,24 @@ grow(Scratch *scratch, double least)
 			if (steward_advice_late(advice))
 				return false;
 		}
-		if (!advice->candidates[i].chosen && advice->candidates[i].nusers > 0 &&
-			add_one(scratch, i, &move))
-			consider(scratch, &move, least, &best);
+		if (advice->candidates[i].chosen || advice->candidates[i].nusers == 0)
+			continue;
+		if (scratch->one_at[i] < scratch->concerned[i])
+		{
+			add_one(scratch, i, &scratch->one[i]);
+			scratch->one_at[i] = scratch->now;
+		}
+		consider(scratch, &scratch->one[i], least, &best);
 	}
 	for (int i = 0; i < scratch->nsynergies; i++)
 	{
-		if (add_synergy(scratch, &scratch->synergies[i], &move))
-			consider(scratch, &move, least, &best);
+		if (synergy_changed(scratch, i))
+		{
+			add_synergy(scratch, &scratch->synergies[i], &scratch->together[i]);
+			scratch->together_at[i] = scratch->now;
+		}
+		if (scratch->together[i].nadd > 0)
+			consider(scratch, &scratch->together[i], least, &best);
 	}
 	if (best.nadd == 0)
 		return false;
@@ -349,12 +401,15 @@ shrink(Scratch *scratch, double least)
 }
 
 /*
- * Exchange one member for one that is not, if that gains noticeably.
+ * Exchange one member for one that is not, if that gains noticeably: for one
+ * of the same table, or any other if the limits leave no room to add it.
  */
 static bool
 exchange(Scratch *scratch, double least)
 {
 	StewardAdvice *advice = scratch->advice;
+	bool		tight = advice->nchosen >= advice->max_indexes ||
+		scratch->bytes > TIGHT_SHARE * advice->max_bytes;
 	Move		best = {0};
 
 	for (int i = 0; i < advice->nchosen; i++)
@@ -369,7 +424,9 @@ exchange(Scratch *scratch, double least)
 				if (steward_advice_late(advice))
 					return false;
 			}
-			if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0)
+			if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0 ||
+				(!tight && advice->candidates[k].index->relid !=
+				 advice->candidates[advice->chosen[i]].index->relid))
 				continue;
 			move.nadd = move.ndrop = 1;
 			move.add[0] = k;
@@ -449,6 +506,8 @@ create_scratch(StewardAdvice *advice)
 	}
 	for (int i = 0; i < advice->nchosen; i++)
 		scratch->bytes += advice->candidates[advice->chosen[i]].bytes;
+
+	scratch->concerned = palloc0(Max(advice->ncandidates, 1) * sizeof(int));
 	return scratch;
 }
 
@@ -463,6 +522,13 @@ steward_choose(StewardAdvice *advice)
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 		find_synergies(scratch, &advice->whatifs[i]);
+	scratch->one = palloc(Max(advice->ncandidates, 1) * sizeof(Move));
+	scratch->one_at = palloc(Max(advice->ncandidates, 1) * sizeof(int));
+	memset(scratch->one_at, -1, advice->ncandidates * sizeof(int));
+	scratch->together = MemoryContextAllocHuge(CurrentMemoryContext,
+											   Max(scratch->nsynergies, 1) * sizeof(Move));
+	scratch->together_at = palloc(Max(scratch->nsynergies, 1) * sizeof(int));
+	memset(scratch->together_at, -1, scratch->nsynergies * sizeof(int));
 	for (int pass = 0; pass < MAX_PASSES; pass++)
 	{
 		bool		changed = false;
