@@ -25,6 +25,7 @@ OBJS = \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
 	src/advisor/plan_usage.o \
+	src/advisor/param_classes.o \
 	src/advisor/pool.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_text.o \

@@ -38,6 +38,7 @@
 
 #include "advisor/advice.h"
 #include "advisor/candidates.h"
+#include "advisor/param_classes.h"
 
 /* Members of pairs, and pairs that are extended to triples, at most. */
 #define PAIR_MEMBERS 10
@@ -60,6 +61,8 @@ typedef struct Exploration
 	StewardAdvice *advice;
 	StewardWhatif *whatif;
 	List	   *queries;
+	int			nclasses;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
 	int			nanswers;
 	Answer		answers[STEWARD_MAX_PLANS + 1];
 	int			order[STEWARD_MAX_LOCAL];	/* local numbers, best alone first */
@@ -83,6 +86,51 @@ risky_cost(const StewardPlan *plan)
 	return plan->total_cost;
 }
 
+/* What a set of indexes means to a statement, all of its parts together. */
+typedef struct Outcome
+{
+	double		planned;
+	double		cost;
+	double		worst;
+	uint32		risks;
+	Bitmapset  *used;
+	List	   *used_existing;
+} Outcome;
+
+/*
+ * Plan all queries of a statement, for all classes of parameters, with these
+ * indexes.
+ */
+static void
+plan_statement(StewardWhatif *whatif, List *queries,
+			   const StewardParamClass *classes, int nclasses, List *indexes,
+			   Outcome *outcome)
+{
+	ListCell   *lc;
+
+	memset(outcome, 0, sizeof(Outcome));
+	foreach(lc, queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+
+		for (int i = 0; i < nclasses; i++)
+		{
+			StewardPlan plan = {0};
+
+			steward_whatif_plan(query, cursor_options(query), classes[i].params,
+								indexes, NIL, &plan);
+			whatif->nplans++;
+			outcome->planned += classes[i].share * plan.total_cost;
+			outcome->cost += classes[i].share * risky_cost(&plan);
+			outcome->worst += classes[i].share * Max(plan.full_cost, plan.total_cost);
+			outcome->risks |= plan.risks;
+			outcome->used = bms_add_members(outcome->used, plan.used);
+			outcome->used_existing = list_concat_unique_oid(outcome->used_existing,
+															plan.used_existing);
+		}
+	}
+}
+
 /* Local number of a candidate of a statement, or -1. */
 static int
 local_number(const StewardWhatif *whatif, int candidate)
@@ -91,6 +139,31 @@ local_number(const StewardWhatif *whatif, int candidate)
 		if (whatif->local[i] == candidate)
 			return i;
 	return -1;
+}
+
+/*
+ * Add a group of candidates to the pool, and their numbers to the statement.
+ */
+static void
+add_group(StewardAdvice *advice, StewardWhatif *whatif, List *group)
+{
+	List	   *numbers = NIL;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, group)
+	{
+		int			number = steward_pool_add(advice, lfirst(lc));
+
+		old = MemoryContextSwitchTo(advice->context);
+		if (number >= 0)
+			numbers = lappend_int(numbers, number);
+		MemoryContextSwitchTo(old);
+	}
+	old = MemoryContextSwitchTo(advice->context);
+	if (numbers != NIL)
+		whatif->groups = lappend(whatif->groups, numbers);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -104,48 +177,32 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	StewardWhatifVisit *visit = whatif_and_advice;
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	int			nclasses = steward_param_classes(queries, classes);
+	Outcome		base;
+	MemoryContext old;
 	ListCell   *lc;
+
+	plan_statement(whatif, queries, classes, nclasses, NIL, &base);
+	whatif->base.planned = whatif->base.cost = base.planned;
+	whatif->worst = base.worst;
+	whatif->risks = base.risks;
+	old = MemoryContextSwitchTo(advice->context);
+	whatif->used_existing = list_copy(base.used_existing);
+	MemoryContextSwitchTo(old);
 
 	foreach(lc, queries)
 	{
 		Query	   *query = lfirst_node(Query, lc);
-		StewardPlan base = {0};
 		List	   *groups;
 		ListCell   *lc2;
-		MemoryContext old;
 
 		groups = steward_candidates_collect(advice->sizes, query,
 											cursor_options(query), NULL, 0,
-											&base);
+											NULL);
 		whatif->nplans++;
-		whatif->base.planned += base.total_cost;
-		whatif->base.cost += base.total_cost;
-		whatif->worst += Max(base.full_cost, base.total_cost);
-		whatif->risks |= base.risks;
-
 		foreach(lc2, groups)
-		{
-			List	   *numbers = NIL;
-			ListCell   *lc3;
-
-			foreach(lc3, (List *) lfirst(lc2))
-			{
-				int			number = steward_pool_add(advice, lfirst(lc3));
-
-				old = MemoryContextSwitchTo(advice->context);
-				if (number >= 0)
-					numbers = lappend_int(numbers, number);
-				MemoryContextSwitchTo(old);
-			}
-			old = MemoryContextSwitchTo(advice->context);
-			if (numbers != NIL)
-				whatif->groups = lappend(whatif->groups, numbers);
-			MemoryContextSwitchTo(old);
-		}
-		old = MemoryContextSwitchTo(advice->context);
-		whatif->used_existing = list_concat_unique_oid(whatif->used_existing,
-													   base.used_existing);
-		MemoryContextSwitchTo(old);
+			add_group(advice, whatif, lfirst(lc2));
 	}
 }
 
@@ -158,8 +215,9 @@ ask(Exploration *exploration, uint64 visible)
 {
 	StewardWhatif *whatif = exploration->whatif;
 	Answer	   *answer;
+	Outcome		outcome;
 	List	   *indexes = NIL;
-	ListCell   *lc;
+	int			id = -1;
 
 	for (int i = 0; i < exploration->nanswers; i++)
 	{
@@ -176,24 +234,15 @@ ask(Exploration *exploration, uint64 visible)
 			indexes = lappend(indexes,
 							  exploration->advice->candidates[whatif->local[i]].index);
 	}
+	plan_statement(whatif, exploration->queries, exploration->classes,
+				   exploration->nclasses, indexes, &outcome);
 	answer = &exploration->answers[exploration->nanswers++];
 	answer->visible = visible;
 	answer->config.used = 0;
-	answer->config.planned = answer->config.cost = 0;
-	foreach(lc, exploration->queries)
-	{
-		Query	   *query = lfirst_node(Query, lc);
-		StewardPlan plan = {0};
-		int			id = -1;
-
-		steward_whatif_plan(query, cursor_options(query), NULL, indexes, NIL,
-							&plan);
-		whatif->nplans++;
-		answer->config.planned += plan.total_cost;
-		answer->config.cost += risky_cost(&plan);
-		while ((id = bms_next_member(plan.used, id)) >= 0)
-			answer->config.used |= UINT64CONST(1) << local_number(whatif, id - 1);
-	}
+	answer->config.planned = outcome.planned;
+	answer->config.cost = outcome.cost;
+	while ((id = bms_next_member(outcome.used, id)) >= 0)
+		answer->config.used |= UINT64CONST(1) << local_number(whatif, id - 1);
 	list_free(indexes);
 	return answer->config;
 }
@@ -202,8 +251,8 @@ ask(Exploration *exploration, uint64 visible)
 static bool
 may_ask(Exploration *exploration)
 {
-	return exploration->whatif->nplans + list_length(exploration->queries) <=
-		STEWARD_MAX_PLANS &&
+	return exploration->whatif->nplans +
+		list_length(exploration->queries) * exploration->nclasses <= STEWARD_MAX_PLANS &&
 		exploration->nanswers < STEWARD_MAX_PLANS;
 }
 
@@ -410,6 +459,7 @@ steward_whatif_explore(StewardStatement *statement, List *queries,
 	exploration->advice = visit->advice;
 	exploration->whatif = whatif;
 	exploration->queries = queries;
+	exploration->nclasses = steward_param_classes(queries, exploration->classes);
 	choose_local(visit->advice, whatif);
 	if (whatif->nlocal == 0)
 		return;
@@ -467,38 +517,31 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	StewardConfig config = {0};
 	List	   *indexes = NIL;
 	bool		all_local = true;
-	ListCell   *lc;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	int			nclasses = steward_param_classes(queries, classes);
+	Outcome		outcome;
+	int			id = -1;
+	MemoryContext old;
 
 	for (int i = 0; i < advice->nchosen; i++)
 		indexes = lappend(indexes, advice->candidates[advice->chosen[i]].index);
 	whatif->chosen_used = NIL;
-	whatif->chosen_risks = 0;
-	foreach(lc, queries)
+	plan_statement(whatif, queries, classes, nclasses, indexes, &outcome);
+	config.planned = outcome.planned;
+	config.cost = outcome.cost;
+	whatif->chosen_risks = outcome.risks;
+	old = MemoryContextSwitchTo(advice->context);
+	while ((id = bms_next_member(outcome.used, id)) >= 0)
 	{
-		Query	   *query = lfirst_node(Query, lc);
-		StewardPlan plan = {0};
-		int			id = -1;
-		MemoryContext old;
+		int			number = steward_whatif_add_local(whatif, id - 1);
 
-		steward_whatif_plan(query, cursor_options(query), NULL, indexes, NIL,
-							&plan);
-		whatif->nplans++;
-		config.planned += plan.total_cost;
-		config.cost += risky_cost(&plan);
-		whatif->chosen_risks |= plan.risks;
-		old = MemoryContextSwitchTo(advice->context);
-		while ((id = bms_next_member(plan.used, id)) >= 0)
-		{
-			int			number = steward_whatif_add_local(whatif, id - 1);
-
-			whatif->chosen_used = list_append_unique_int(whatif->chosen_used, id - 1);
-			if (number >= 0)
-				config.used |= UINT64CONST(1) << number;
-			else
-				all_local = false;
-		}
-		MemoryContextSwitchTo(old);
+		whatif->chosen_used = lappend_int(whatif->chosen_used, id - 1);
+		if (number >= 0)
+			config.used |= UINT64CONST(1) << number;
+		else
+			all_local = false;
 	}
+	MemoryContextSwitchTo(old);
 	if (all_local && config.used != 0 && whatif->configs != NULL)
 		keep_verified(advice, whatif, &config);
 }
