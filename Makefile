@@ -10,6 +10,8 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 MODULE_big = $(EXTENSION)
 OBJS = \
 	src/advisor/btree_size.o \
+	src/advisor/candidate_keys.o \
+	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
