@@ -12,6 +12,8 @@ OBJS = \
 	src/advisor/advice.o \
 	src/advisor/analyze_query.o \
 	src/advisor/btree_size.o \
+	src/advisor/candidate_keys.o \
+	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
 	src/advisor/droppable.o \
