@@ -26,8 +26,8 @@ OBJS = \
 	src/advisor/index_spec.o \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
-	src/advisor/plan_usage.o \
 	src/advisor/param_classes.o \
+	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_text.o \
