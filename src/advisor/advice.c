@@ -4,11 +4,13 @@
  *	  One run of the index advisor, from the workload to the indexes chosen.
  *
  * 1. Each statement is analyzed and planned as things are, and brings its
- *    candidates (candidates.c); others are derived (pool.c).
+ *    candidates (candidates.c).
  * 2. Costs become milliseconds: a unit of the planner's cost takes as long as
  *    it took this statement on average, within limits around what is typical
  *    of the workload, since a mean may hide waits for locks.
- * 3. Each statement that could gain is planned with its candidates (whatif.c).
+ * 3. Each statement that could gain is planned with its candidates (whatif.c),
+ *    and then with what turned out best for others, or was derived from that
+ *    (pool.c).
  * 4. The best set is searched for (choose.c), minding writes (write_cost.c).
  * 5. The whole workload is planned once more with that set.  What no plan uses
  *    is taken out, and so is what gains too little after all; repeated while
@@ -288,6 +290,28 @@ explore(StewardAdvice *advice)
 }
 
 /*
+ * Third visit, of those for which there are candidates of others.
+ */
+static void
+extend(StewardAdvice *advice)
+{
+	TimestampTz last = GetCurrentTimestamp();
+
+	for (int i = 0; i < advice->nwhatifs; i++)
+	{
+		StewardWhatif *whatif = &advice->whatifs[i];
+		StewardWhatifVisit visit = {advice, whatif, whatif->nlocal};
+
+		report_progress("compared", i, advice->nwhatifs, &last);
+		if (planning_is_late(advice))
+			break;
+		if (steward_whatif_wants_more(advice, whatif))
+			(void) steward_statement_visit(advice->workload, whatif->statement,
+										   steward_whatif_extend, &visit);
+	}
+}
+
+/*
  * Let candidates know the statements that may use them.
  */
 void
@@ -388,8 +412,9 @@ steward_advice_run(StewardAdvice *advice)
 
 	collect(advice);
 	measure(advice);
-	steward_advice_apart(derive, advice);
 	explore(advice);
+	steward_advice_apart(derive, advice);
+	extend(advice);
 	steward_write_cost_load(advice);
 	steward_advice_link_users(advice);
 	advice->chosen = MemoryContextAlloc(advice->context,

@@ -46,6 +46,7 @@ typedef struct StewardCandidate
 	double		bytes;
 	double		write_ms;		/* a day, what keeping it up costs */
 	int			next;			/* next candidate of the same table, or -1 */
+	bool		winner;			/* among the best of some statement */
 	int			nusers;			/* statements that may use it */
 	StewardUser *users;
 
@@ -82,6 +83,7 @@ typedef struct StewardWhatif
 	double		worst;			/* cost of the base plan run to its end */
 
 	bool		explored;
+	uint64		best_used;		/* local numbers: used if everything is there */
 	List	   *groups;			/* own candidates: List of List of int */
 	int			nlocal;
 	int		   *local;			/* candidates by local number */
@@ -148,6 +150,10 @@ extern void steward_whatif_collect(StewardStatement *statement, List *queries,
 								   void *whatif_and_advice);
 extern void steward_whatif_explore(StewardStatement *statement, List *queries,
 								   void *whatif_and_advice);
+extern void steward_whatif_extend(StewardStatement *statement, List *queries,
+								  void *whatif_and_advice);
+extern bool steward_whatif_wants_more(StewardAdvice *advice,
+									  StewardWhatif *whatif);
 extern int	steward_whatif_add_local(StewardWhatif *whatif, int candidate);
 extern void steward_whatif_verify(StewardStatement *statement, List *queries,
 								  void *whatif_and_advice);
@@ -157,6 +163,7 @@ typedef struct StewardWhatifVisit
 {
 	StewardAdvice *advice;
 	StewardWhatif *whatif;
+	int			nlocal_before;	/* the third visit is about later ones */
 } StewardWhatifVisit;
 
 /* write_cost.c */

@@ -35,6 +35,13 @@
 /* Members that a move adds or removes, at most. */
 #define MAX_MOVE 6
 
+/*
+ * A wider index in place of another has to gain so many times as much as a new
+ * one: what it saves are reads of the table, which cost the planner more than
+ * a server with a warm cache.
+ */
+#define WIDER_FACTOR 2.0
+
 /* Share of the bytes allowed, beyond which room is short. */
 #define TIGHT_SHARE 0.5
 
@@ -326,6 +333,8 @@ consider(Scratch *scratch, const Move *move, double least, Move *best)
 {
 	StewardAdvice *advice = scratch->advice;
 
+	if (move->ndrop > 0 && move->bytes > 0)
+		least *= WIDER_FACTOR;
 	if (move->gain <= 0 || move->gain < least || !fits(scratch, move))
 		return;
 	if (best->nadd + best->ndrop == 0 ||

@@ -4,8 +4,9 @@
  *	  All candidates of one run, each once.
  *
  * Statements bring their own candidates.  Others are derived from pairs of
- * one table, because the best index for two statements may be none that either
- * of them would ask for: the keys of one with the columns of both.
+ * those that turned out best for some statement, because the best index for
+ * two statements may be none that either of them would ask for: the keys of
+ * one with the columns of both.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -24,7 +25,7 @@
 #define MAX_DERIVE_FROM 24
 
 /* Candidates that are derived for one table, at most. */
-#define MAX_DERIVED 40
+#define MAX_DERIVED 30
 
 typedef struct TableEntry
 {
@@ -127,7 +128,8 @@ derive_for_table(StewardAdvice *advice, int first)
 	/* the most recent ones are first in the list: those of cheap statements */
 	for (int i = first; i >= 0; i = advice->candidates[i].next)
 	{
-		if (advice->candidates[i].index->am != BTREE_AM_OID)
+		if (advice->candidates[i].index->am != BTREE_AM_OID ||
+			!advice->candidates[i].winner)
 			continue;
 		if (nfrom == MAX_DERIVE_FROM)
 		{
@@ -152,7 +154,10 @@ derive_for_table(StewardAdvice *advice, int first)
 			merged = steward_index_merge(one, other);
 			if (merged != NULL)
 			{
-				(void) steward_pool_add(advice, merged);
+				int			number = steward_pool_add(advice, merged);
+
+				if (number >= 0)
+					advice->candidates[number].winner = true;
 				budget--;
 			}
 		}
@@ -160,8 +165,8 @@ derive_for_table(StewardAdvice *advice, int first)
 }
 
 /*
- * Derive candidates of all tables.  To be called when each statement has
- * brought its own, and before any is explored.  Takes locks on tables.
+ * Derive candidates of all tables.  To be called when all statements have been
+ * explored.  Takes locks on tables.
  */
 void
 steward_pool_derive(StewardAdvice *advice)

@@ -45,6 +45,12 @@
 #define TRIPLE_PAIRS 4
 #define TRIPLE_MEMBERS 4
 
+/* Candidates of a statement that others try as well, beside its favourites. */
+#define WINNERS 2
+
+/* Candidates of others that a statement tries, at most. */
+#define MORE_CANDIDATES 16
+
 /* Share of the risk of LIMIT that counts as cost. */
 #define RISK_SHARE 0.5
 
@@ -273,14 +279,10 @@ steward_whatif_add_local(StewardWhatif *whatif, int candidate)
 	return whatif->nlocal++;
 }
 
-/*
- * Which candidates are tried: a statement's own, and then others of the same
- * tables that begin like one of them.
- */
+/* Which candidates are tried first: a statement's own. */
 static void
 choose_local(StewardAdvice *advice, StewardWhatif *whatif)
 {
-	int			own;
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -290,23 +292,6 @@ choose_local(StewardAdvice *advice, StewardWhatif *whatif)
 	{
 		foreach(lc2, (List *) lfirst(lc))
 			(void) steward_whatif_add_local(whatif, lfirst_int(lc2));
-	}
-	own = whatif->nlocal;
-	for (int i = 0; i < own; i++)
-	{
-		StewardIndex *mine = advice->candidates[whatif->local[i]].index;
-
-		for (int other = steward_pool_first(advice, mine->relid);
-			 other >= 0 && whatif->nlocal < STEWARD_MAX_LOCAL;
-			 other = advice->candidates[other].next)
-		{
-			StewardIndex *index = advice->candidates[other].index;
-
-			if (index->am == mine->am && index->attnums[0] == mine->attnums[0] &&
-				(index->attnums[0] != 0 ||
-				 equal(linitial(index->exprs), linitial(mine->exprs))))
-				(void) steward_whatif_add_local(whatif, other);
-		}
 	}
 }
 
@@ -426,9 +411,10 @@ static void
 keep_configs(Exploration *exploration)
 {
 	StewardWhatif *whatif = exploration->whatif;
+	Size		size = (whatif->nconfigs + exploration->nanswers + 1) * sizeof(StewardConfig);
 
-	whatif->configs = MemoryContextAlloc(exploration->advice->context,
-										 (exploration->nanswers + 1) * sizeof(StewardConfig));
+	whatif->configs = whatif->configs ? repalloc(whatif->configs, size) :
+		MemoryContextAlloc(exploration->advice->context, size);
 	for (int i = 0; i < exploration->nanswers; i++)
 	{
 		StewardConfig *config = &exploration->answers[i].config;
@@ -443,8 +429,44 @@ keep_configs(Exploration *exploration)
 	}
 }
 
+/* Mark what other statements should try as well. */
+static void
+mark_winners(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	StewardCandidate *candidates = exploration->advice->candidates;
+
+	for (int i = 0; i < Min(WINNERS, whatif->nlocal); i++)
+	{
+		int			number = exploration->order[i];
+
+		if (exploration->alone[number] < whatif->base.cost * (1 - STEWARD_NOISE))
+			candidates[whatif->local[number]].winner = true;
+	}
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		if (whatif->best_used & (UINT64CONST(1) << i))
+			candidates[whatif->local[i]].winner = true;
+	}
+}
+
+/* Begin to ask: what is, as the first visit found it. */
+static Exploration *
+begin_exploration(StewardWhatifVisit *visit, List *queries)
+{
+	Exploration *exploration = palloc0(sizeof(Exploration));
+
+	exploration->advice = visit->advice;
+	exploration->whatif = visit->whatif;
+	exploration->queries = queries;
+	exploration->nclasses = steward_param_classes(queries, exploration->classes);
+	exploration->answers[0].config = visit->whatif->base;
+	exploration->nanswers = 1;
+	return exploration;
+}
+
 /*
- * Second visit, when the pool is complete: ask the planner.
+ * Second visit: ask the planner about the statement's own candidates.
  */
 void
 steward_whatif_explore(StewardStatement *statement, List *queries,
@@ -452,34 +474,105 @@ steward_whatif_explore(StewardStatement *statement, List *queries,
 {
 	StewardWhatifVisit *visit = whatif_and_advice;
 	StewardWhatif *whatif = visit->whatif;
-	Exploration *exploration = palloc0(sizeof(Exploration));
+	Exploration *exploration = begin_exploration(visit, queries);
 	StewardConfig all;
 	uint64		visible;
 
-	exploration->advice = visit->advice;
-	exploration->whatif = whatif;
-	exploration->queries = queries;
-	exploration->nclasses = steward_param_classes(queries, exploration->classes);
 	choose_local(visit->advice, whatif);
 	if (whatif->nlocal == 0)
 		return;
-
-	/* what is, as the first visit found it */
-	exploration->answers[0].config = whatif->base;
-	exploration->nanswers = 1;
-
 	visible = (UINT64CONST(1) << whatif->nlocal) - 1;
 	all = ask(exploration, visible);
 	if (all.planned < whatif->base.planned * (1 - STEWARD_NOISE))
 	{
+		whatif->best_used = all.used;
 		ask_singles(exploration);
 		ask_groups(exploration, visible, all.used);
 		if (exploration->alone[exploration->order[0]] >
 			all.cost * (1 + STEWARD_NOISE))
 			ask_combinations(exploration, all.cost);
+		mark_winners(exploration);
 	}
 	keep_configs(exploration);
 	whatif->explored = true;
+}
+
+/* Does a statement have a candidate that begins like this one? */
+static bool
+begins_alike(StewardAdvice *advice, const StewardWhatif *whatif, int candidate)
+{
+	StewardIndex *index = advice->candidates[candidate].index;
+
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		StewardIndex *mine = advice->candidates[whatif->local[i]].index;
+
+		if (index->relid == mine->relid && index->am == mine->am &&
+			index->attnums[0] == mine->attnums[0] &&
+			(index->attnums[0] != 0 ||
+			 equal(linitial(index->exprs), linitial(mine->exprs))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Add the best of other statements, and what was derived from them, to the
+ * candidates of a statement that gains from an index at all.  False if there
+ * is nothing to add.
+ */
+bool
+steward_whatif_wants_more(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	int			own = whatif->nlocal;
+
+	if (!whatif->explored || whatif->best_used == 0)
+		return false;
+	for (int i = 0; i < own; i++)
+	{
+		Oid			table = advice->candidates[whatif->local[i]].index->relid;
+
+		for (int k = steward_pool_first(advice, table);
+			 k >= 0 && whatif->nlocal < own + MORE_CANDIDATES;
+			 k = advice->candidates[k].next)
+		{
+			if (advice->candidates[k].winner && begins_alike(advice, whatif, k))
+				(void) steward_whatif_add_local(whatif, k);
+		}
+	}
+	return whatif->nlocal > own;
+}
+
+/*
+ * Third visit: ask about what steward_whatif_wants_more() added, alone and in
+ * place of the statement's own favourites.
+ */
+void
+steward_whatif_extend(StewardStatement *statement, List *queries,
+					  void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardWhatif *whatif = visit->whatif;
+	Exploration *exploration = begin_exploration(visit, queries);
+
+	for (int i = visit->nlocal_before; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
+		StewardIndex *index = visit->advice->candidates[whatif->local[i]].index;
+
+		if (may_ask(exploration))
+			(void) ask(exploration, bit);
+		for (int k = 0; k < visit->nlocal_before; k++)
+		{
+			uint64		other = UINT64CONST(1) << k;
+
+			if ((whatif->best_used & other) && whatif->best_used != other &&
+				visit->advice->candidates[whatif->local[k]].index->relid == index->relid &&
+				may_ask(exploration))
+				(void) ask(exploration, (whatif->best_used & ~other) | bit);
+		}
+	}
+	keep_configs(exploration);
 }
 
 /*
