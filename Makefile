@@ -81,6 +81,7 @@ REGRESS = \
 	sizes \
 	connections \
 	cache_and_indexes \
+	advisor \
 	vacuum \
 	replication \
 	privileges

@@ -311,8 +311,33 @@ extend(StewardAdvice *advice)
 	}
 }
 
+/* Find the candidate that is this one with fewer INCLUDE columns, or -1. */
+static int
+find_plain(StewardAdvice *advice, int candidate)
+{
+	StewardIndex *index = advice->candidates[candidate].index;
+	int			best = -1;
+	int			best_columns = index->ncolumns;
+
+	if (index->ncolumns == index->nkeys)
+		return -1;
+	for (int i = steward_pool_first(advice, index->relid); i >= 0;
+		 i = advice->candidates[i].next)
+	{
+		StewardIndex *other = advice->candidates[i].index;
+
+		if (other->nkeys == index->nkeys && other->ncolumns < best_columns &&
+			advice->candidates[i].nusers > 0 && steward_index_covers(index, other))
+		{
+			best = i;
+			best_columns = other->ncolumns;
+		}
+	}
+	return best;
+}
+
 /*
- * Let candidates know the statements that may use them.
+ * Let candidates know the statements that may use them, and each other.
  */
 void
 steward_advice_link_users(StewardAdvice *advice)
@@ -345,6 +370,8 @@ steward_advice_link_users(StewardAdvice *advice)
 			candidate->nusers = 0;
 		}
 	}
+	for (int i = 0; i < advice->ncandidates; i++)
+		advice->candidates[i].plain = find_plain(advice, i);
 }
 
 /*

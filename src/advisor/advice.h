@@ -46,6 +46,8 @@ typedef struct StewardCandidate
 	double		bytes;
 	double		write_ms;		/* a day, what keeping it up costs */
 	int			next;			/* next candidate of the same table, or -1 */
+	int			plain;			/* the one with the same keys and fewest
+								 * INCLUDE columns, if fewer than this; or -1 */
 	bool		winner;			/* among the best of some statement */
 	int			nusers;			/* statements that may use it */
 	StewardUser *users;

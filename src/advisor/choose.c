@@ -36,11 +36,15 @@
 #define MAX_MOVE 6
 
 /*
- * A wider index in place of another has to gain so many times as much as a new
- * one: what it saves are reads of the table, which cost the planner more than
- * a server with a warm cache.
+ * INCLUDE columns have to gain so many times as much as a new index, and this
+ * share of what the index gains without them: what they save are reads of the
+ * table, which cost the planner more than a server with a warm cache.
  */
-#define WIDER_FACTOR 2.0
+#define INCLUDE_FACTOR 2.0
+#define INCLUDE_SHARE 0.05
+
+/* Savings for one call that count for INCLUDE columns: some random reads. */
+#define INCLUDE_COST 20.0
 
 /* Share of the bytes allowed, beyond which room is short. */
 #define TIGHT_SHARE 0.5
@@ -49,7 +53,7 @@
 #define MAX_PASSES 8
 
 /* What every index costs in the ranking, whatever its size. */
-#define BYTES_AT_LEAST (1024.0 * 1024.0)
+#define BYTES_AT_LEAST (64.0 * 1024.0)
 
 /* A change of the set. */
 typedef struct Move
@@ -70,6 +74,8 @@ typedef struct Scratch
 	int		   *touched;		/* whatif numbers */
 	bool	   *is_touched;
 	uint64	   *visible;		/* by whatif number, after the move */
+	int		   *compared;		/* whatif numbers */
+	double	   *compared_ms;
 	double		bytes;			/* of what is chosen */
 	int			nsynergies;
 	Move	   *synergies;		/* sets that help only together: add[] */
@@ -327,18 +333,91 @@ rank_move(StewardAdvice *advice, const Move *move)
 	return move->gain / (isinf(advice->max_bytes) ? sqrt(bytes) : bytes);
 }
 
+/*
+ * What the first of two moves gains beyond the second, in statements that get
+ * noticeably cheaper by it.
+ */
+static double
+noticeable_gain(Scratch *scratch, const Move *move, const Move *other)
+{
+	StewardAdvice *advice = scratch->advice;
+	double		gain = 0;
+	int			n;
+
+	touch_move(scratch, move);
+	n = scratch->ntouched;
+	for (int i = 0; i < n; i++)
+	{
+		int			number = scratch->touched[i];
+
+		scratch->compared[i] = number;
+		scratch->compared_ms[i] = steward_whatif_ms(&advice->whatifs[number],
+													scratch->visible[number]);
+	}
+	untouch(scratch);
+	touch_move(scratch, other);
+	for (int i = 0; i < n; i++)
+	{
+		int			number = scratch->compared[i];
+		StewardWhatif *whatif = &advice->whatifs[number];
+		double		saved = steward_whatif_ms(whatif, scratch->is_touched[number] ?
+											  scratch->visible[number] : whatif->visible) -
+			scratch->compared_ms[i];
+
+		if (saved >= INCLUDE_COST * whatif->ms_per_cost)
+			gain += saved;
+	}
+	untouch(scratch);
+	return gain;
+}
+
+/*
+ * Are the INCLUDE columns of the index that a move adds worth it, compared to
+ * the same index without them?  That may be among the candidates, or be there
+ * already.
+ */
+static bool
+include_pays(Scratch *scratch, const Move *move, double least)
+{
+	StewardAdvice *advice = scratch->advice;
+	StewardCandidate *candidate = &advice->candidates[move->add[0]];
+	Move		other = *move;
+	double		worth = 0;
+
+	if (move->nadd != 1 ||
+		candidate->index->ncolumns == candidate->index->nkeys)
+		return true;
+	other.nadd = other.ndrop = 0;
+	if (candidate->plain >= 0 && advice->candidates[candidate->plain].chosen)
+	{
+		other.ndrop = 1;
+		other.drop[0] = candidate->plain;
+		value_move(scratch, &other);
+		worth = -other.gain;
+		other.ndrop = 0;
+	}
+	else if (candidate->plain >= 0)
+	{
+		other = *move;
+		other.add[0] = candidate->plain;
+		value_move(scratch, &other);
+		worth = other.gain;
+	}
+	return noticeable_gain(scratch, move, &other) >=
+		Max(INCLUDE_FACTOR * least, INCLUDE_SHARE * worth);
+}
+
 /* Keep the better one of two moves, if it is worth making. */
 static void
 consider(Scratch *scratch, const Move *move, double least, Move *best)
 {
 	StewardAdvice *advice = scratch->advice;
 
-	if (move->ndrop > 0 && move->bytes > 0)
-		least *= WIDER_FACTOR;
 	if (move->gain <= 0 || move->gain < least || !fits(scratch, move))
 		return;
-	if (best->nadd + best->ndrop == 0 ||
-		rank_move(advice, move) > rank_move(advice, best))
+	if ((best->nadd + best->ndrop == 0 ||
+		 rank_move(advice, move) > rank_move(advice, best)) &&
+		include_pays(scratch, move, least))
 		*best = *move;
 }
 
@@ -442,7 +521,8 @@ exchange(Scratch *scratch, double least)
 			move.drop[0] = advice->chosen[i];
 			value_move(scratch, &move);
 			if (move.gain > least && fits(scratch, &move) &&
-				(best.nadd == 0 || move.gain > best.gain))
+				(best.nadd == 0 || move.gain > best.gain) &&
+				include_pays(scratch, &move, least))
 				best = move;
 		}
 	}
@@ -503,6 +583,8 @@ create_scratch(StewardAdvice *advice)
 	scratch->touched = palloc(n * sizeof(int));
 	scratch->is_touched = palloc0(n * sizeof(bool));
 	scratch->visible = palloc0(n * sizeof(uint64));
+	scratch->compared = palloc(n * sizeof(int));
+	scratch->compared_ms = palloc(n * sizeof(double));
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];

@@ -106,6 +106,7 @@ steward_pool_add(StewardAdvice *advice, const StewardIndex *index)
 	candidate->index->id = advice->ncandidates + 1;
 	candidate->bytes = STEWARD_INDEX_BYTES(candidate->index);
 	candidate->next = entry->first;
+	candidate->plain = -1;
 	MemoryContextSwitchTo(old);
 	if (candidate->index->nparts == 0)
 		return -1;

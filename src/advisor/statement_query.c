@@ -516,12 +516,19 @@ is_interruption(int sqlerrcode)
 		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
-/* Place of an error in the text, in bytes; the error counts characters. */
+/*
+ * Place of an error in the text, in bytes, or -1.  The error counts characters;
+ * inside a function its position has become that of an internal query.
+ */
 static int
 error_offset(Attempt *attempt, ErrorData *error)
 {
-	return pg_mbcharcliplen(attempt->text, strlen(attempt->text),
-							error->cursorpos - 1);
+	int			position = error->cursorpos > 0 ? error->cursorpos :
+		error->internalpos;
+
+	if (position <= 0 || attempt->text == NULL)
+		return -1;
+	return pg_mbcharcliplen(attempt->text, strlen(attempt->text), position - 1);
 }
 
 /*
@@ -547,7 +554,7 @@ preset_types(Attempt *attempt, ErrorData *error)
 				params = bms_add_member(params, i + 1);
 		}
 	}
-	if (params == NULL && error->cursorpos > 0)
+	if (params == NULL && error_offset(attempt, error) >= 0)
 		params = steward_text_params_at(attempt->text,
 										error_offset(attempt, error));
 	needed = params ? bms_prev_member(params, -1) : 0;
@@ -613,7 +620,7 @@ next_search_path(Attempt *attempt, ErrorData *error)
 		if (reading->search_path)
 			return true;
 	}
-	if (reading->path == PATH_FOUND || error->cursorpos <= 0)
+	if (reading->path == PATH_FOUND || error_offset(attempt, error) < 0)
 		return false;
 	reading->path = PATH_FOUND;
 	name = steward_text_name_at(attempt->text, error_offset(attempt, error));
