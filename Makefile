@@ -13,6 +13,7 @@ OBJS = \
 	src/advisor/candidate_keys.o \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
+	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
 	src/advisor/index_ddl.o \

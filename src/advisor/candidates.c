@@ -326,8 +326,8 @@ needed_columns(StewardTerms *terms, List *predicate)
 }
 
 /*
- * The index with INCLUDE of all that the statement needs of the table; NULL if
- * that is not possible, not needed, or too much.
+ * The index with INCLUDE of all that the statement needs of the table, or as it
+ * is if it has that; NULL if that is not possible, or too much.
  */
 static StewardIndex *
 make_covering(Proposal *proposal, StewardIndex *index)
@@ -353,6 +353,8 @@ make_covering(Proposal *proposal, StewardIndex *index)
 	}
 	if (bms_is_member(0, needed) || bms_num_members(missing) > MAX_INCLUDED || bytes > MAX_COVERING_BYTES)
 		return NULL;
+	if (bms_is_empty(missing))
+		return index;
 	return steward_index_widen(index, missing);
 }
 
