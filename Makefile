@@ -71,6 +71,8 @@ REGRESS = \
 	connections \
 	cache_and_indexes \
 	vacuum \
+	advisor_models \
+	advisor_candidates \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)
