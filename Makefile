@@ -17,6 +17,7 @@ OBJS = \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
 	src/advisor/droppable.o \
+	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
 	src/advisor/index_ddl.o \
@@ -83,6 +84,8 @@ REGRESS = \
 	cache_and_indexes \
 	advisor \
 	vacuum \
+	advisor_models \
+	advisor_candidates \
 	replication \
 	privileges
 REGRESS_OPTS   = $(TEMP)

@@ -19,20 +19,22 @@
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "parser/parse_coerce.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 #include "utils/syscache.h"
 
 #include "advisor/candidate_terms.h"
@@ -156,6 +158,56 @@ find_opclass(Oid am, Oid type, Oid opno, bool only_default, List **more)
 	return best;
 }
 
+/* Is this the C locale of a catalog's provider and name of locale? */
+static bool
+locale_is_c(char provider, bool isnull, Datum name)
+{
+	char	   *string;
+
+	if (provider == 'b')		/* the server's own, since 17 */
+		return true;
+	if (provider != COLLPROVIDER_LIBC || isnull)
+		return false;
+	string = TextDatumGetCString(name);
+	return strcmp(string, "C") == 0 || strcmp(string, "POSIX") == 0;
+}
+
+/*
+ * Does this collation compare bytes, so that a prefix of a text is a range?  The
+ * server's own function for it is declared where ICU's headers are needed.
+ */
+static bool
+collation_is_c(Oid collation)
+{
+	HeapTuple	tuple;
+	bool		isnull;
+	bool		result;
+	Datum		name;
+
+	if (collation == DEFAULT_COLLATION_OID)
+	{
+		tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		name = SysCacheGetAttr(DATABASEOID, tuple,
+							   Anum_pg_database_datcollate, &isnull);
+		result = locale_is_c(((Form_pg_database) GETSTRUCT(tuple))->datlocprovider,
+							 isnull, name);
+	}
+	else
+	{
+		tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		name = SysCacheGetAttr(COLLOID, tuple,
+							   Anum_pg_collation_collcollate, &isnull);
+		result = locale_is_c(((Form_pg_collation) GETSTRUCT(tuple))->collprovider,
+							 isnull, name);
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /*
  * Is this LIKE with a pattern that starts with an ordinary character?
  */
@@ -217,7 +269,7 @@ steward_key_from_comparison(PlannerInfo *root, RelOptInfo *rel, Oid opno, Oid co
 			get_opclass_family(opclass) == TEXT_BTREE_FAM_OID)
 		{
 			*strategy = BTGreaterEqualStrategyNumber;
-			if (!STEWARD_COLLATION_IS_C(collation))
+			if (!collation_is_c(collation))
 				opclass = TEXT_BTREE_PATTERN_OPS_OID;
 			return make_key(root, rel, operand, BTREE_AM_OID, opclass, collation);
 		}

@@ -11,7 +11,8 @@
  *
  *	E, E+R, E+S, E+S+R		all of E, then single keys and pairs of it
  *	J+E, E+J				for each other table; with R and S as above
- *	R, S, S+R				S alone if LIMIT or an index-only scan can gain
+ *	R, S, S+R				S alone if an index-only scan can gain, or LIMIT
+ *							without E
  *
  * each with INCLUDE of what else is needed, where an index-only scan is
  * possible and would not visit the table often; and with a predicate, where a
@@ -326,8 +327,8 @@ needed_columns(StewardTerms *terms, List *predicate)
 }
 
 /*
- * The index with INCLUDE of all that the statement needs of the table; NULL if
- * that is not possible, not needed, or too much.
+ * The index with INCLUDE of all that the statement needs of the table, or as it
+ * is if it has that; NULL if that is not possible, or too much.
  */
 static StewardIndex *
 make_covering(Proposal *proposal, StewardIndex *index)
@@ -353,6 +354,8 @@ make_covering(Proposal *proposal, StewardIndex *index)
 	}
 	if (bms_is_member(0, needed) || bms_num_members(missing) > MAX_INCLUDED || bytes > MAX_COVERING_BYTES)
 		return NULL;
+	if (bms_is_empty(missing))
+		return index;
 	return steward_index_widen(index, missing);
 }
 
@@ -416,8 +419,11 @@ extend(Proposal *proposal, List *base, List *predicate, bool cover)
 {
 	StewardTerms *terms = proposal->terms;
 	List	   *ranges;
+	bool		alone;
 	ListCell   *lc;
 
+	/* with equal keys LIMIT has a better index, that does not hope for luck */
+	alone = terms->limit && terms->equal == NIL;
 	base = keys_beside(base, predicate);
 	ranges = keys_beside(terms->range, predicate);
 	foreach(lc, ranges)
@@ -433,11 +439,11 @@ extend(Proposal *proposal, List *base, List *predicate, bool cover)
 			continue;
 		keys = join_keys(keys, keys_by_array(base, true));
 		propose(proposal, keys, predicate,
-				base != NIL || predicate != NIL || terms->limit ||
+				base != NIL || predicate != NIL || alone ||
 				(first->why & STEWARD_WHY_RANGE) != 0, cover);
 		if (ranges != NIL)
 			propose(proposal, join_keys(keys, ranges), predicate,
-					base != NIL || terms->limit, cover);
+					base != NIL || alone, cover);
 	}
 	propose(proposal, base, predicate, true,
 			cover && ranges == NIL && terms->sorts == NIL);

@@ -18,6 +18,9 @@
  * statistics, tracking) is about statements that run.  The hooks are installed
  * by the first call in a session; in others they cost nothing.
  *
+ * The planner also asks for statistics of the expressions that an index has;
+ * there the hook for them answers (expression_stats.c).
+ *
  * A hypothetical index needs an OID.  It gets one from the end of the range,
  * by its id; nothing but pg_statistic is ever looked up with it.  The indexes
  * of all partitions of one logical index have the same.
@@ -35,6 +38,7 @@
 
 #include "access/amapi.h"
 #include "access/attmap.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "access/table.h"
@@ -57,7 +61,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/selfuncs.h"
 
+#include "advisor/expression_stats.h"
 #include "advisor/hypothetical.h"
 #include "base/compat.h"
 
@@ -78,6 +84,7 @@ static struct
 	bool		installed;
 	build_table_hook_type previous_build_table;
 	set_rel_pathlist_hook_type previous_set_rel_pathlist;
+	get_index_stats_hook_type previous_get_index_stats;
 }			whatif;
 
 /* Does this planner call belong to us, and not to a function it evaluates? */
@@ -340,6 +347,35 @@ look_at_rel(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 		whatif.active->look(root, rel, rte, whatif.active->look_arg);
 }
 
+/*
+ * Hook: the planner wants statistics of an index's expression.
+ */
+static bool
+tell_statistics(PlannerInfo *root, Oid indexid, AttrNumber column,
+				VariableStatData *vardata)
+{
+	ListCell   *lc;
+
+	if (is_ours(root))
+		foreach(lc, whatif.active->visible)
+		{
+			const StewardIndex *index = lfirst(lc);
+			const StewardIndexPart *part = index->parts;
+
+			if (STEWARD_INDEX_OID(index->id) != indexid || index->nparts == 0)
+				continue;
+			if (vardata->rel != NULL && IS_SIMPLE_REL(vardata->rel))
+				part = find_part(index, planner_rt_fetch(vardata->rel->relid,
+														 root)->relid);
+			vardata->statsTuple = part == NULL ? NULL :
+				steward_expression_tuple(indexid, column, index, part);
+			vardata->freefunc = heap_freetuple;
+			return true;
+		}
+	return whatif.previous_get_index_stats != NULL &&
+		whatif.previous_get_index_stats(root, indexid, column, vardata);
+}
+
 /* Put ourselves in front of the hooks, once in a session. */
 static void
 install_hooks(void)
@@ -350,6 +386,8 @@ install_hooks(void)
 	build_table_hook = add_indexes;
 	whatif.previous_set_rel_pathlist = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = look_at_rel;
+	whatif.previous_get_index_stats = get_index_stats_hook;
+	get_index_stats_hook = tell_statistics;
 	whatif.installed = true;
 }
 

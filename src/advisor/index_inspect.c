@@ -130,7 +130,7 @@ describe_index(Oid indexid)
 	if (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation %u is not an index", indexid)));
+				 errmsg("\"%s\" is not an index", get_rel_name(indexid))));
 	index = steward_index_from_existing(indexid);
 	if (index == NULL)
 		ereport(ERROR,

@@ -257,6 +257,44 @@ gist_size(StewardSizeCache *cache, const StewardIndex *index,
 	}
 }
 
+/*
+ * What ANALYZE would say of a b-tree's expressions in this part, in the memory
+ * context of the index.
+ */
+static void
+describe_expressions(StewardSizeCache *cache, const StewardIndex *index,
+					 StewardIndexPart *part)
+{
+	StewardTableStats *table = steward_table_stats(cache, part->relid);
+	StewardExprStats *next;
+	ListCell   *lc;
+
+	next = part->exprs =
+		MemoryContextAlloc(GetMemoryChunkContext((void *) index),
+						   list_length(index->exprs) * sizeof(StewardExprStats));
+	foreach(lc, index->exprs)
+	{
+		StewardKeyStats *stats = steward_expression_stats(cache, table, part,
+														  lfirst(lc));
+		double		width = 0;
+		int			values = 0;
+
+		for (int i = 0; i < STEWARD_KEY_VALUES; i++)
+			if (stats->widths[i] != STEWARD_NULL_WIDTH)
+			{
+				width += stats->widths[i];
+				values++;
+			}
+		next->null_frac = stats->null_frac;
+		next->width = width / Max(values, 1);
+
+		/* many different values are taken to grow with the table */
+		next->distinct = stats->distinct > 0.1 * table->tuples ?
+			-stats->distinct / Max(table->tuples, 1) : stats->distinct;
+		next++;
+	}
+}
+
 /* Size of one part. */
 static void
 estimate_part(StewardSizeCache *cache, const StewardIndex *index,
@@ -265,6 +303,8 @@ estimate_part(StewardSizeCache *cache, const StewardIndex *index,
 	double		tuples = rint(steward_table_stats(cache, part->relid)->tuples *
 							  index->selectivity);
 
+	if (index->am == BTREE_AM_OID && index->exprs != NIL)
+		describe_expressions(cache, index, part);
 	if (index->am == BTREE_AM_OID)
 		steward_btree_size(cache, index, part, tuples);
 	else if (index->am == GIN_AM_OID)

@@ -140,13 +140,21 @@ steward_index_copy(const StewardIndex *index)
 			   index->nparts * sizeof(StewardIndexPart));
 		for (int i = 0; i < index->nparts; i++)
 		{
-			AttrMap    *map = index->parts[i].attmap;
+			const StewardIndexPart *part = &index->parts[i];
+			Size		size = list_length(index->exprs) *
+				sizeof(StewardExprStats);
 
-			if (map == NULL)
-				continue;
-			copy->parts[i].attmap = make_attrmap(map->maplen);
-			memcpy(copy->parts[i].attmap->attnums, map->attnums,
-				   map->maplen * sizeof(AttrNumber));
+			if (part->exprs != NULL)
+			{
+				copy->parts[i].exprs = palloc(size);
+				memcpy(copy->parts[i].exprs, part->exprs, size);
+			}
+			if (part->attmap != NULL)
+			{
+				copy->parts[i].attmap = make_attrmap(part->attmap->maplen);
+				memcpy(copy->parts[i].attmap->attnums, part->attmap->attnums,
+					   part->attmap->maplen * sizeof(AttrNumber));
+			}
 		}
 	}
 	return copy;

@@ -47,6 +47,17 @@
 #define STEWARD_WHY_NEAREST		(1 << 12)	/* order by distance */
 
 /*
+ * What ANALYZE would find out about an expression, once it is indexed.  The
+ * planner is told, because it would plan with it.
+ */
+typedef struct StewardExprStats
+{
+	float4		null_frac;
+	float4		distinct;		/* as pg_statistic.stadistinct */
+	int32		width;			/* bytes */
+} StewardExprStats;
+
+/*
  * One physical index of a logical one: the table's own, or that of one leaf
  * partition.  Ordered by relid, so that the planner hook can search.
  */
@@ -58,6 +69,7 @@ typedef struct StewardIndexPart
 	BlockNumber pages;			/* with metapage */
 	double		tuples;			/* index entries; for GIN heap rows */
 	int			tree_height;	/* levels above the leaves, -1: not a tree */
+	StewardExprStats *exprs;	/* of a b-tree's expressions, or NULL */
 } StewardIndexPart;
 
 /*

@@ -226,12 +226,4 @@ typedef struct EquivalenceMemberIterator
 	build_attrmap_by_name_if_req(in, out)
 #endif
 
-/* Does this collation compare bytes?  A field of its description since 18. */
-#if PG_VERSION_NUM >= 180000
-#define STEWARD_COLLATION_IS_C(collation) \
-	(pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-#define STEWARD_COLLATION_IS_C(collation) lc_collate_is_c(collation)
-#endif
-
 #endif							/* STEWARD_COMPAT_H */
