@@ -126,9 +126,7 @@ explain_one(Analysis *analysis, Query *query, const char *text, StringInfo out)
 		analysis->execution_ms = INSTR_TIME_GET_MILLISEC(duration);
 		analysis->rows = (int64) desc->estate->es_processed;
 	}
-	ExplainBeginOutput(es);
 	ExplainPrintPlan(es, desc);
-	ExplainEndOutput(es);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	analysis->cost += plan->planTree->total_cost;
