@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
@@ -29,7 +30,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -146,8 +146,7 @@ explain(StewardStatement *statement, List *queries, void *arg)
 	if (analysis->run)
 	{
 		check_read_only(queries);
-		(void) set_config_option("transaction_read_only", "on", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		XactReadOnly = true;	/* until the subtransaction ends */
 	}
 	foreach(lc, queries)
 		explain_one(analysis, lfirst_node(Query, lc), statement->text, &out);
