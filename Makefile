@@ -11,6 +11,7 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/advisor/btree_size.o \
 	src/advisor/candidate_keys.o \
+	src/advisor/candidate_proposals.o \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/expression_stats.o \
@@ -21,9 +22,11 @@ OBJS = \
 	src/advisor/index_inspect.o \
 	src/advisor/index_size.o \
 	src/advisor/index_spec.o \
+	src/advisor/key_combinations.o \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
 	src/advisor/plan_usage.o \
+	src/advisor/row_sample.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/query.o \
