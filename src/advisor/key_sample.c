@@ -10,8 +10,9 @@
  * advisor.
  *
  * The rows are read by SQL with the rights of the caller: who may not read the
- * table gets guesses.  An expression is evaluated only if all its functions are
- * the server's own, so that no code of another user runs.
+ * table, or not all its rows, gets guesses.  An expression is evaluated only if
+ * all its functions are the server's own, and row security policies never are,
+ * so that no code of another user runs.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -36,6 +37,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 
 #include "advisor/key_statistics.h"
@@ -98,6 +100,7 @@ may_sample(StewardTableStats *table, Node *expr)
 {
 	return table->pages > 0 &&
 		pg_class_aclcheck(table->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(table->relid, InvalidOid, true) != RLS_ENABLED &&
 		!calls_foreign_function(expr, NULL) &&
 		!contain_mutable_functions(expr);
 }
