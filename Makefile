@@ -13,6 +13,7 @@ OBJS = \
 	src/advisor/analyze_query.o \
 	src/advisor/btree_size.o \
 	src/advisor/candidate_keys.o \
+	src/advisor/candidate_proposals.o \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
@@ -25,11 +26,13 @@ OBJS = \
 	src/advisor/index_inspect.o \
 	src/advisor/index_size.o \
 	src/advisor/index_spec.o \
+	src/advisor/key_combinations.o \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
 	src/advisor/param_classes.o \
 	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
+	src/advisor/row_sample.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_text.o \
 	src/advisor/suggest.o \

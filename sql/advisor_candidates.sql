@@ -165,6 +165,7 @@ SELECT group_number, table_name, definition, used FROM steward.index_candidates(
 SELECT definition, used, cost_with < cost_before AS cheaper
   FROM steward.index_candidates('SELECT * FROM event WHERE who = $1 ORDER BY at DESC LIMIT 5')
  WHERE definition LIKE '%(who, at)' ORDER BY 1;
+CREATE INDEX mine ON event_2b (who);
 SELECT commands FROM steward.index_candidates('SELECT * FROM event WHERE who = $1') WHERE definition LIKE '%(who)'
 \gset
 \echo :commands

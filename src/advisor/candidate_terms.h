@@ -49,6 +49,19 @@ typedef struct StewardTerms
 	bool		limit;			/* the statement wants only the first rows */
 } StewardTerms;
 
+/* One entry of the range table while its candidates are proposed. */
+typedef struct StewardProposal
+{
+	Oid			relid;
+	double		pages;			/* of the table with all its partitions */
+	double		allvisfrac;
+	List	   *existing;		/* StewardIndex * */
+	StewardTerms *terms;
+	void		(*add) (void *arg, List *indexes);	/* receives each group */
+	void	   *arg;
+} StewardProposal;
+
+extern void steward_propose(StewardProposal *proposal);
 extern void steward_terms_collect(PlannerInfo *root, RelOptInfo *rel,
 								  bool constants, StewardTerms *terms);
 extern bool steward_key_equal(const StewardKey *a, const StewardKey *b);

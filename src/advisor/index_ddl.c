@@ -8,7 +8,8 @@
  * index is created on the parent alone, concurrently on each leaf partition,
  * and then attached; the parent's becomes valid with the last one.  That needs
  * names: they are made as the server makes them, and differ from those of
- * existing relations and from each other.
+ * existing relations and from each other.  A partition that has such an index
+ * by itself keeps it.
  *
  * Names are qualified by their schema always, operator classes and collations
  * where the search path of the session does not find them.
@@ -28,6 +29,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/lockdefs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -191,6 +193,55 @@ choose_name(const StewardIndex *index, Oid relid, List **taken)
 	}
 }
 
+/* The index as one on this partition, with its column numbers; or NULL. */
+static StewardIndex *
+index_of_partition(const StewardIndex *index, Oid relid)
+{
+	StewardIndex *own = steward_index_copy(index);
+	AttrMap    *map = NULL;
+
+	for (int i = 0; i < index->nparts; i++)
+		if (index->parts[i].relid == relid)
+			map = index->parts[i].attmap;
+	own->relid = relid;
+	if (map != NULL)
+	{
+		bool		whole_row;
+
+		for (int i = 0; i < own->ncolumns; i++)
+			if (own->attnums[i] > 0)
+				own->attnums[i] = map->attnums[own->attnums[i] - 1];
+		own->exprs = (List *) map_variable_attnos((Node *) own->exprs, 1, 0,
+												  map, InvalidOid, &whole_row);
+		own->predicate = (List *) map_variable_attnos((Node *) own->predicate,
+													  1, 0, map, InvalidOid,
+													  &whole_row);
+	}
+	return own;
+}
+
+/*
+ * An index of this leaf partition that can be attached as it is: equal, and not
+ * part of another.  NULL if there is none.
+ */
+static char *
+find_attachable(const StewardIndex *index, Oid relid)
+{
+	StewardIndex *wanted = index_of_partition(index, relid);
+	ListCell   *lc;
+
+	foreach(lc, steward_index_list_existing(relid))
+	{
+		StewardIndex *existing = lfirst(lc);
+
+		if (!get_rel_relispartition(existing->existing) &&
+			!existing->unique && steward_index_equal(existing, wanted))
+			return relation_name(get_rel_namespace(existing->existing),
+								 get_rel_name(existing->existing));
+	}
+	return NULL;
+}
+
 /*
  * Append the commands for one partition, recursively, and for attaching it to
  * its parent's index.  Foreign tables have no indexes; a parent with one can
@@ -201,13 +252,24 @@ append_partition(StringInfo text, const StewardIndex *index, Oid relid,
 				 const char *parent_index, const char *tail,
 				 bool concurrently, List **taken)
 {
-	bool		leaf = get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE;
+	char		kind = get_rel_relkind(relid);
+	bool		leaf = kind != RELKIND_PARTITIONED_TABLE;
 	Oid			namespaceid = get_rel_namespace(relid);
-	char	   *name = choose_name(index, relid, taken);
-	char	   *qualified = relation_name(namespaceid, name);
+	char	   *name;
+	char	   *qualified = NULL;
 
-	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+	if (kind == RELKIND_FOREIGN_TABLE)
 		return;
+	if (leaf)
+		qualified = find_attachable(index, relid);
+	if (qualified != NULL)
+	{
+		appendStringInfo(text, "ALTER INDEX %s ATTACH PARTITION %s;\n",
+						 parent_index, qualified);
+		return;
+	}
+	name = choose_name(index, relid, taken);
+	qualified = relation_name(namespaceid, name);
 	appendStringInfo(text, "CREATE INDEX %s%s ON %s%s%s;\n",
 					 leaf && concurrently ? "CONCURRENTLY " : "",
 					 quote_identifier(name), leaf ? "" : "ONLY ",
@@ -228,7 +290,8 @@ append_partition(StringInfo text, const StewardIndex *index, Oid relid,
 /*
  * Commands that create the index: one, without a semicolon, for a table; for a
  * partitioned table with "concurrently" several lines, each ended by one.
- * Takes no locks; the caller holds one on the table, from analysis of a query.
+ * Takes AccessShareLock on partitions for the moment; the caller holds one on the
+ * table, from analysis of a query.
  */
 char *
 steward_index_definition(const StewardIndex *index, bool concurrently)

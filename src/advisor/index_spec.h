@@ -21,6 +21,7 @@
 #define STEWARD_INDEX_SPEC_H
 
 #include "access/attmap.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "storage/block.h"
 

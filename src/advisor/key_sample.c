@@ -10,8 +10,9 @@
  * advisor.
  *
  * The rows are read by SQL with the rights of the caller: who may not read the
- * table gets guesses.  An expression is evaluated only if all its functions are
- * the server's own, so that no code of another user runs.
+ * table, or not all its rows, gets guesses.  An expression is evaluated only if
+ * all its functions are the server's own, and row security policies never are,
+ * so that no code of another user runs.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -21,6 +22,7 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
@@ -35,6 +37,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 
 #include "advisor/key_statistics.h"
@@ -97,20 +100,20 @@ may_sample(StewardTableStats *table, Node *expr)
 {
 	return table->pages > 0 &&
 		pg_class_aclcheck(table->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(table->relid, InvalidOid, true) != RLS_ENABLED &&
 		!calls_foreign_function(expr, NULL) &&
 		!contain_mutable_functions(expr);
 }
 
 /*
- * Call "row" for values of an expression (varno 1) in rows of a random sample,
- * until it returns false or there were max_rows of them.  Returns the number of
- * rows, 0 also if the table may not be read.  Values live until "row" returns.
+ * Call "row" for rows of a random sample, until it returns false or there were
+ * max_rows of them.  "list" is what to select.  Returns the number of rows.
+ * Tuples live until "row" returns.
  */
-double
-steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
-					  StewardSampleRow row, void *arg)
+static double
+sample_rows(StewardTableStats *table, const char *list, double max_rows,
+			StewardSampleTuple row, void *arg)
 {
-	StewardQueryScope scope;
 	StringInfoData sql;
 	double		share;
 	double		rows = 0;
@@ -118,20 +121,14 @@ steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 	SPIPlanPtr	plan;
 	Portal		portal;
 
-	if (!may_sample(table, expr))
-		return 0;
 	share = Min(1.0, STEWARD_SAMPLE_PAGES / table->pages);
 	if (table->tuples > 0)
 		share = Min(share, 1.5 * max_rows / table->tuples);
 	share = Max(share, Min(1.0, 10 / table->pages));
 
-	steward_query_begin(&scope);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, STEWARD_SELECT "(%s) FROM ONLY %s TABLESAMPLE SYSTEM (%.8f) REPEATABLE (1)",
-					 deparse_expression(expr,
-										deparse_context_for(get_rel_name(table->relid),
-															table->relid),
-										false, false),
+	appendStringInfo(&sql, STEWARD_SELECT "%s FROM ONLY %s TABLESAMPLE SYSTEM (%.8f) REPEATABLE (1)",
+					 list,
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
 												get_rel_name(table->relid)),
 					 share * 100);
@@ -145,18 +142,73 @@ steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 		CHECK_FOR_INTERRUPTS();
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		for (uint64 i = 0; i < SPI_processed && more; i++)
-		{
-			bool		isnull;
-			Datum		value = SPI_getbinval(SPI_tuptable->vals[i],
-											  SPI_tuptable->tupdesc, 1,
-											  &isnull);
-
-			more = row(value, isnull, arg) && ++rows < max_rows;
-		}
+			more = row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, arg) &&
+				++rows < max_rows;
 		more = more && SPI_processed > 0;
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
+	return rows;
+}
+
+/* Hands the only column of a sampled row on. */
+typedef struct OnlyColumn
+{
+	StewardSampleRow row;
+	void	   *arg;
+} OnlyColumn;
+
+static bool
+hand_on(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	OnlyColumn *only = arg;
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, 1, desc, &isnull);
+
+	return only->row(value, isnull, only->arg);
+}
+
+/*
+ * Call "row" for values of an expression (varno 1) in rows of a random sample,
+ * until it returns false or there were max_rows of them.  Returns the number of
+ * rows, 0 also if the table may not be read.  Values live until "row" returns.
+ */
+double
+steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
+					  StewardSampleRow row, void *arg)
+{
+	StewardQueryScope scope;
+	OnlyColumn	only = {row, arg};
+	double		rows;
+
+	if (!may_sample(table, expr))
+		return 0;
+	steward_query_begin(&scope);
+	rows = sample_rows(table,
+					   psprintf("(%s)",
+								deparse_expression(expr,
+												   deparse_context_for(get_rel_name(table->relid),
+																	   table->relid),
+												   false, false)),
+					   max_rows, hand_on, &only);
+	steward_query_end(&scope);
+	return rows;
+}
+
+/*
+ * The same for whole rows, with the table's columns.
+ */
+double
+steward_sample_rows(StewardTableStats *table, double max_rows,
+					StewardSampleTuple row, void *arg)
+{
+	StewardQueryScope scope;
+	double		rows;
+
+	if (!may_sample(table, NULL))
+		return 0;
+	steward_query_begin(&scope);
+	rows = sample_rows(table, "*", max_rows, row, arg);
 	steward_query_end(&scope);
 	return rows;
 }
@@ -214,28 +266,34 @@ count_value(Datum value, bool isnull, void *arg)
 }
 
 /*
- * Number of different values in the table, from those of the sample: the
- * estimator of Haas and Stokes that ANALYZE uses, n * d / (n - f1 + f1 * n / N)
- * with d different values in n rows, f1 of them once, in a table of N.
+ * Number of different values among N, from a sample: the estimator of Haas and
+ * Stokes that ANALYZE uses, n * d / (n - f1 + f1 * n / N) with d different
+ * values in a sample of n, f1 of them once.
  */
+double
+steward_estimate_distinct(double n, double d, double f1, double total)
+{
+	if (n < 1)
+		return 1;
+	total = Max(total, n);
+	return Max(Min(n * d / (n - f1 + f1 * n / total), total), d);
+}
+
+/* Number of different values of the expression in the table. */
 static double
 estimate_distinct(const ExpressionSample *sample, double total)
 {
 	double		n = sample->rows - sample->nulls;
-	double		d = hash_get_num_entries(sample->values);
 	double		f1 = 0;
 	HASH_SEQ_STATUS scan;
 	SampledValue *entry;
 
-	if (n < 1)
-		return 1;
 	hash_seq_init(&scan, sample->values);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->count == 1)
 			f1++;
-	total *= n / sample->rows;
-	total = Max(total, n);
-	return Max(Min(n * d / (n - f1 + f1 * n / total), total), d);
+	return steward_estimate_distinct(n, hash_get_num_entries(sample->values),
+									 f1, total * n / sample->rows);
 }
 
 /* Statistics of an expression from a sample; false if there is none. */

@@ -7,10 +7,6 @@
  * bounds of its histogram are a sample, from which the widths of values come
  * with their spread; only sizes are taken from them, never values.
  *
- * Combinations of columns: extended statistics, unique indexes, the rows of the
- * table that a foreign key of several columns refers to, and, where nothing is
- * known, independence.
- *
  * Everything is kept in the cache, so that a table is asked once.
  *
  * Copyright (c) 2026, the pg_steward authors
@@ -26,13 +22,9 @@
 #include "access/table.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_statistic.h"
-#include "catalog/pg_statistic_ext.h"
-#include "catalog/pg_statistic_ext_data.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
-#include "rewrite/rewriteManip.h"
-#include "statistics/statistics.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -41,6 +33,9 @@
 
 #include "advisor/key_statistics.h"
 #include "base/compat.h"
+
+/* Correlation from which on a table counts as ordered by a column. */
+#define CLUSTERED_CORRELATION 0.99
 
 /* What the planner assumes, too, when it knows nothing. */
 #define UNKNOWN_DISTINCT 200
@@ -51,7 +46,7 @@
 StewardSizeCache *
 steward_size_cache_create(void)
 {
-	StewardSizeCache *cache = palloc(sizeof(StewardSizeCache));
+	StewardSizeCache *cache = palloc0(sizeof(StewardSizeCache));
 	HASHCTL		control = {
 		.keysize = sizeof(Oid),
 		.entrysize = sizeof(StewardTableStats),
@@ -143,6 +138,9 @@ steward_table_stats(StewardSizeCache *cache, Oid relid)
 		estimate_rel_size(relation, NULL, &pages, &table->tuples,
 						  &table->allvisfrac);
 	table->pages = pages;
+	for (int i = 0; i < table->natts; i++)
+		if (!TupleDescAttr(RelationGetDescr(relation), i)->attisdropped)
+			table->live_columns = bms_add_member(table->live_columns, i + 1);
 	table->unique_keys = unique_keys(relation);
 	table->foreign_keys = composite_foreign_keys(relation);
 	MemoryContextSwitchTo(old);
@@ -273,6 +271,23 @@ steward_guess_stats(Oid type, int32 typmod, double rows)
 	return stats;
 }
 
+/* Does the order of rows follow this column's order, closely? */
+static bool
+is_clustered(HeapTuple tuple)
+{
+	AttStatsSlot slot;
+	bool		result = false;
+
+	if (get_attstatsslot(&slot, tuple, STATISTIC_KIND_CORRELATION, InvalidOid,
+						 ATTSTATSSLOT_NUMBERS))
+	{
+		result = slot.nnumbers > 0 &&
+			fabs(slot.numbers[0]) >= CLUSTERED_CORRELATION;
+		free_attstatsslot(&slot);
+	}
+	return result;
+}
+
 /*
  * Statistics of a column.
  */
@@ -286,6 +301,7 @@ steward_column_stats(StewardSizeCache *cache, StewardTableStats *table,
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
+	bool		clustered = false;
 	ListCell   *lc;
 
 	if (attnum < 1 || attnum > table->natts)
@@ -301,6 +317,7 @@ steward_column_stats(StewardSizeCache *cache, StewardTableStats *table,
 	if (HeapTupleIsValid(tuple))
 	{
 		read_statistics(stats, tuple, table->tuples);
+		clustered = is_clustered(tuple);
 		ReleaseSysCache(tuple);
 		shuffle_widths(stats, attnum);
 	}
@@ -313,6 +330,12 @@ steward_column_stats(StewardSizeCache *cache, StewardTableStats *table,
 	}
 	table->columns[attnum - 1] = stats;
 	MemoryContextSwitchTo(old);
+
+	/* where equal values stand together, few of them look like all */
+	if (clustered && stats->distinct < 0.9 * table->tuples &&
+		stats->distinct > table->tuples / 100)
+		stats->distinct = Max(stats->distinct,
+							  steward_clustered_distinct(cache, table, attnum));
 	return stats;
 }
 
@@ -410,172 +433,4 @@ steward_part_columns(StewardSizeCache *cache, StewardTableStats *table,
 		if (index->predicate != NIL)
 			columns[i] = restrict_stats(columns[i], attnum, index->predicate);
 	}
-}
-
-/* A column that extended statistics, a key or nothing has accounted for. */
-static bool
-is_left(const Bitmapset *left, const Bitmapset *columns)
-{
-	return bms_membership(columns) == BMS_MULTIPLE &&
-		bms_is_subset(columns, left);
-}
-
-/*
- * The largest group of these columns whose number of combinations extended
- * statistics of the table know; NULL if there is none.
- */
-static Bitmapset *
-group_of_statistics(StewardTableStats *table, const Bitmapset *left,
-					double *distinct)
-{
-	Relation	relation = table_open(table->relid, NoLock);
-	List	   *statistics = RelationGetStatExtList(relation);
-	Bitmapset  *best = NULL;
-	ListCell   *lc;
-
-	table_close(relation, NoLock);
-	foreach(lc, statistics)
-	{
-		Oid			id = lfirst_oid(lc);
-		HeapTuple	tuple = SearchSysCache2(STATEXTDATASTXOID,
-											ObjectIdGetDatum(id),
-											BoolGetDatum(false));
-		MVNDistinct *data;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		if (heap_attisnull(tuple, Anum_pg_statistic_ext_data_stxdndistinct,
-						   NULL))
-		{
-			ReleaseSysCache(tuple);
-			continue;
-		}
-		ReleaseSysCache(tuple);
-		data = statext_ndistinct_load(id, false);
-		for (int i = 0; i < data->nitems; i++)
-		{
-			Bitmapset  *columns = NULL;
-			bool		plain = true;
-
-			for (int c = 0; c < data->items[i].nattributes; c++)
-			{
-				if (data->items[i].attributes[c] > 0)
-					columns = bms_add_member(columns,
-											 data->items[i].attributes[c]);
-				else
-					plain = false;	/* an expression */
-			}
-			if (plain && is_left(left, columns) &&
-				bms_num_members(columns) > bms_num_members(best))
-			{
-				best = columns;
-				*distinct = data->items[i].ndistinct;
-			}
-		}
-	}
-	return best;
-}
-
-/*
- * The largest group of these columns that is a foreign key: no more
- * combinations than the table has rows to which it refers.
- */
-static Bitmapset *
-group_of_foreign_key(StewardSizeCache *cache, StewardTableStats *table,
-					 const Bitmapset *left, double *distinct)
-{
-	Bitmapset  *best = NULL;
-	ListCell   *lc;
-
-	foreach(lc, table->foreign_keys)
-	{
-		ForeignKeyCacheInfo *key = lfirst(lc);
-		Bitmapset  *columns = NULL;
-
-		for (int i = 0; i < key->nkeys; i++)
-			columns = bms_add_member(columns, key->conkey[i]);
-		if (is_left(left, columns) &&
-			bms_num_members(columns) > bms_num_members(best))
-		{
-			double		rows = steward_table_rows(cache, key->confrelid);
-
-			best = columns;
-			/* as many as are met by that many rows drawn at random */
-			*distinct = Max(rows, 1) *
-				(1 - exp(-table->tuples / Max(rows, 1)));
-		}
-	}
-	return best;
-}
-
-/*
- * Different combinations of "known" ones and another column with "distinct"
- * values: each of the known occurs in some rows, for which the others are drawn
- * at random.
- */
-static double
-combine_distinct(double rows, double known, double distinct)
-{
-	double		each = Max(rows / known, 1);
-
-	if (distinct <= 1)
-		return known;
-	return Min(known * distinct * (1 - pow(1 - 1 / distinct, each)), rows);
-}
-
-/* Descending order of numbers. */
-static int
-compare_descending(const void *a, const void *b)
-{
-	double		left = *(const double *) a;
-	double		right = *(const double *) b;
-
-	return left > right ? -1 : left < right;
-}
-
-/*
- * How many different combinations of these keys the table has.
- */
-double
-steward_distinct_rows(StewardSizeCache *cache, StewardTableStats *table,
-					  int nkeys, const AttrNumber *attnums,
-					  StewardKeyStats **keys)
-{
-	Bitmapset  *left = NULL;
-	double		factors[INDEX_MAX_KEYS];
-	int			nfactors = 0;
-	double		result;
-	ListCell   *lc;
-
-	if (nkeys == 1)
-		return keys[0]->distinct;
-	for (int i = 0; i < nkeys; i++)
-		if (attnums[i] > 0)
-			left = bms_add_member(left, attnums[i]);
-	foreach(lc, table->unique_keys)
-		if (bms_is_subset(lfirst(lc), left))
-			return Max(table->tuples, 1);
-
-	for (;;)
-	{
-		double		distinct = 1;
-		Bitmapset  *group = group_of_statistics(table, left, &distinct);
-
-		if (group == NULL)
-			group = group_of_foreign_key(cache, table, left, &distinct);
-		if (group == NULL)
-			break;
-		factors[nfactors++] = Max(distinct, 1);
-		left = bms_difference(left, group);
-	}
-	for (int i = 0; i < nkeys; i++)
-		if (attnums[i] == 0 || bms_is_member(attnums[i], left))
-			factors[nfactors++] = keys[i]->distinct +
-				(keys[i]->null_frac > 0 ? 1 : 0);
-
-	qsort(factors, nfactors, sizeof(double), compare_descending);
-	result = factors[0];
-	for (int i = 1; i < nfactors; i++)
-		result = combine_distinct(table->tuples, result, factors[i]);
-	return Max(Min(result, table->tuples), 1);
 }

@@ -12,8 +12,11 @@
 #ifndef STEWARD_KEY_STATISTICS_H
 #define STEWARD_KEY_STATISTICS_H
 
-#include "advisor/index_size.h"
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "utils/hsearch.h"
+
+#include "advisor/index_size.h"
 
 /* Number of values that stand for all values of a column. */
 #define STEWARD_KEY_VALUES	256
@@ -47,17 +50,21 @@ typedef struct StewardTableStats
 	double		tuples;
 	double		allvisfrac;
 	int			natts;
+	Bitmapset  *live_columns;	/* numbers of those that are not dropped */
 	List	   *unique_keys;	/* Bitmapsets of column numbers */
 	List	   *foreign_keys;	/* of ForeignKeyCacheInfo, 2 columns or more */
 	StewardKeyStats **columns;	/* by column number - 1, NULL: not yet asked */
 	List	   *expressions;	/* of ExpressionStats */
-	List	   *gins;			/* of StewardGinSample */
+	List	   *gins;			/* of GinSample */
+	struct StewardRowSample *sample;	/* or NULL */
+	bool		sampled;		/* that was tried */
 } StewardTableStats;
 
 struct StewardSizeCache
 {
 	MemoryContext context;
 	HTAB	   *tables;
+	int			samples;		/* tables of which rows were sampled */
 };
 
 extern StewardTableStats *steward_table_stats(StewardSizeCache *cache,
@@ -73,6 +80,8 @@ extern void steward_part_columns(StewardSizeCache *cache,
 								 const StewardIndexPart *part,
 								 AttrNumber *attnums,
 								 StewardKeyStats **columns);
+
+/* key_combinations.c */
 extern double steward_distinct_rows(StewardSizeCache *cache,
 									StewardTableStats *table, int nkeys,
 									const AttrNumber *attnums,
@@ -80,15 +89,30 @@ extern double steward_distinct_rows(StewardSizeCache *cache,
 
 /* key_sample.c */
 typedef bool (*StewardSampleRow) (Datum value, bool isnull, void *arg);
+typedef bool (*StewardSampleTuple) (HeapTuple tuple, TupleDesc desc,
+									void *arg);
 extern double steward_sample_values(StewardTableStats *table, Node *expr,
 									double max_rows, StewardSampleRow row,
 									void *arg);
+extern double steward_sample_rows(StewardTableStats *table, double max_rows,
+								  StewardSampleTuple row, void *arg);
+extern double steward_estimate_distinct(double n, double d, double f1,
+										double total);
 extern Node *steward_part_expression(const StewardIndexPart *part,
 									 Node *expr);
 extern StewardKeyStats *steward_expression_stats(StewardSizeCache *cache,
 												 StewardTableStats *table,
 												 const StewardIndexPart *part,
 												 Node *expr);
+
+/* row_sample.c */
+extern double steward_sampled_distinct(StewardSizeCache *cache,
+									   StewardTableStats *table,
+									   const Bitmapset *columns, int widest,
+									   double widest_distinct);
+extern double steward_clustered_distinct(StewardSizeCache *cache,
+										 StewardTableStats *table,
+										 AttrNumber attnum);
 
 /* btree_size.c, gin_size.c */
 extern void steward_btree_size(StewardSizeCache *cache,
