@@ -755,6 +755,9 @@ steward_statement_visit(StewardWorkload *workload, StewardStatement *statement,
 		workload->nlocked++;
 		statement->skipped = "one of its tables is locked";
 	}
+	else if (error && error->sqlerrcode == ERRCODE_SYNTAX_ERROR &&
+			 statement->queryid != 0 && steward_text_is_command(statement->text))
+		statement->irrelevant = true;
 	else if (error)
 		statement->skipped = MemoryContextStrdup(workload->context,
 												 error->message);

@@ -75,7 +75,6 @@ scan_text(const char *text, Tokens *tokens)
 	tokens->array = palloc(allocated * sizeof(Token));
 
 	scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-	extra.escape_string_warning = false;
 	while (core_yylex(&value, &location, scanner) != 0)
 	{
 		Token	   *token;
@@ -397,6 +396,25 @@ steward_text_name_at(const char *text, int position)
 		return downcase_identifier(start, length, false, false);
 	}
 	return NULL;
+}
+
+/*
+ * Does a text begin like a command that has no plan?  For those that cannot be
+ * parsed: since 18 constants of commands are replaced as well.
+ */
+bool
+steward_text_is_command(const char *text)
+{
+	static const char *const commands[] = {"alter", "analyze", "call",
+		"checkpoint", "close", "cluster", "comment", "copy", "create",
+		"deallocate", "declare", "discard", "do", "drop", "execute", "explain",
+		"fetch", "grant", "listen", "lock", "move", "notify", "prepare",
+		"reindex", "reset", "revoke", "rollback", "savepoint", "security",
+	"set", "show", "truncate", "vacuum", NULL};
+	Tokens		tokens;
+
+	scan_text(text, &tokens);
+	return token_is_one_of(&tokens, 0, commands);
 }
 
 /*

@@ -21,7 +21,7 @@
  * is expected to end an ordered scan that filters rows: there the planner
  * assumes rows that pass to be spread evenly, and reality is often several
  * times slower.  Half of the difference to a scan that runs to its end is
- * added.
+ * added, or all of it where the number of those rows is a guess.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -86,10 +86,13 @@ cursor_options(Query *query)
 static double
 risky_cost(const StewardPlan *plan)
 {
-	if ((plan->risks & STEWARD_RISK_LIMIT) && plan->full_cost > plan->total_cost)
-		return plan->total_cost +
-			RISK_SHARE * (plan->full_cost - plan->total_cost);
-	return plan->total_cost;
+	double		share = RISK_SHARE;
+
+	if (!(plan->risks & STEWARD_RISK_LIMIT) || plan->full_cost <= plan->total_cost)
+		return plan->total_cost;
+	if (plan->risks & (STEWARD_RISK_UNKNOWN | STEWARD_RISK_CORRELATED))
+		share = 1.0;			/* how many rows pass is a guess as well */
+	return plan->total_cost + share * (plan->full_cost - plan->total_cost);
 }
 
 /* What a set of indexes means to a statement, all of its parts together. */
