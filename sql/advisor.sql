@@ -163,6 +163,7 @@ CREATE ROLE ad_stats LOGIN IN ROLE pg_read_all_stats;
 CREATE ROLE ad_reader LOGIN IN ROLE pg_read_all_stats, pg_read_all_data;
 CREATE ROLE ad_owner LOGIN IN ROLE pg_read_all_stats;
 GRANT USAGE ON SCHEMA ad, "Stat Schema" TO PUBLIC;
+SET client_min_messages = warning;	-- how many were left out
 SET ROLE ad_nobody;
 SELECT count(*) FROM public.get_index_suggestions();
 SELECT queryid, reason LIKE '%statements of other roles: needs pg_read_all_stats' AS hidden, query FROM public.get_index_advisor_skipped()
@@ -179,6 +180,7 @@ ALTER TABLE orders OWNER TO ad_owner;
 SET ROLE ad_owner;
 SELECT count(*) FROM public.get_index_suggestions();
 RESET ROLE;
+RESET client_min_messages;
 ALTER TABLE orders OWNER TO CURRENT_USER;
 -- what one role has asked for, another does not see
 SELECT count(*) > 0 AS mine FROM get_index_suggestions(queries => :three);
