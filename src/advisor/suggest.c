@@ -398,6 +398,9 @@ report_limits(StewardAdvice *advice)
 			ereport(NOTICE,
 					(errmsg("query %d was left out: %s", i + 1, statement->skipped)));
 	}
+	if (given > MAX_NOTICES)
+		ereport(NOTICE,
+				(errmsg("%d more queries were left out", given - MAX_NOTICES)));
 	if (advice->late)
 		ereport(NOTICE,
 				(errmsg("the deadline came before everything was compared"),

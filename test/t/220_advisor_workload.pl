@@ -117,15 +117,15 @@ sub statement
 	my $kind = int(rand(12));
 	my $where = ' WHERE ' . condition(2);
 
-	return "SELECT t.a, t.c FROM o t$where" . tail() if $kind < 3;
-	return "SELECT count(*), max(t.d) FROM o t$where GROUP BY " . pick('t.a', 't.b, t.a', 'ROLLUP (t.a, t.b)', 'date_trunc($1, t.d)') if $kind == 3;
+	return "SELECT t.a, t.c FROM o t$where" . tail() . pick('', '', ' FOR UPDATE', ' FOR SHARE SKIP LOCKED') if $kind < 3;
+	return "SELECT count(*), max(t.d) FROM o t$where GROUP BY " . pick('t.a', 't.b, t.a', 'ROLLUP (t.a, t.b)', 'date_trunc($7, t.d)') if $kind == 3;
 	return 'SELECT DISTINCT ' . pick('ON (t.a)', '') . " t.a, t.c FROM o t$where" if $kind == 4;
 	return "SELECT t.a, x.c FROM o t " . pick('JOIN', 'LEFT JOIN', 'FULL JOIN') . ' ' . pick('o', 'p', 'v') . " x ON x.a = t.a$where" . tail() if $kind < 7;
 	return "UPDATE o t SET b = b + 1$where" if $kind == 7;
 	return 'DELETE FROM ' . pick('o', 'o', 'ONLY o') . " t$where" if $kind == 8;
 	return "WITH w AS " . pick('', 'MATERIALIZED ', 'NOT MATERIALIZED ') . "(SELECT * FROM o t$where) SELECT * FROM w JOIN p USING (a) WHERE p.id < 9" if $kind == 9;
 	return "SELECT t.a FROM o t$where " . pick('UNION', 'UNION ALL', 'EXCEPT', 'INTERSECT') . ' SELECT a FROM p WHERE a < $1' if $kind == 10;
-	return 'SELECT *, row_number() OVER (PARTITION BY t.a ORDER BY t.d) FROM ' . pick('o', 'o') . " t$where" . pick('', ' FOR UPDATE', ' LIMIT 3');
+	return 'SELECT *, row_number() OVER (PARTITION BY t.a ORDER BY t.d) FROM ' . pick('o', 'o') . " t$where" . pick('', ' LIMIT 3');
 }
 
 my @queries = map { statement() } 1 .. $statements;
@@ -136,6 +136,9 @@ my ($rows, $messages);
 	  FROM get_index_suggestions(max_indexes => 40, min_gain_pct => 0.01, deadline => '3 min', queries => ARRAY[$list])});
 is($ret, 0, "advice on $statements random statements") or diag($messages);
 is($rows, 't|t', 'with suggestions');
+diag($messages) if $ENV{PG_STEWARD_RANDOM_STATEMENTS};
+my $skipped = () = $messages =~ /was left out/g;
+cmp_ok($skipped, '<', 5, 'nearly all of them can be planned');
 unlike($messages, qr/cache lookup|unrecognized node|could not find|internal/, 'no failure inside');
 
 # One after the other, as analyze_query() sees them; the last ones run as well.
