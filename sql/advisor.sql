@@ -179,7 +179,15 @@ RESET ROLE;
 ALTER TABLE orders OWNER TO ad_owner;
 SET ROLE ad_owner;
 SELECT count(*) FROM public.get_index_suggestions();
+-- code of others is not called with the caller's rights, nor even looked at
 RESET ROLE;
+SET ROLE ad_app;
+CREATE FUNCTION ad.ours(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1';
+SELECT count(note) AS foreign_code FROM ad.orders WHERE total = 3 AND ad.ours(user_id) = 15;
+SET ROLE ad_reader;
+SELECT reason FROM public.get_index_advisor_skipped() WHERE query LIKE '%foreign_code FROM%';
+RESET ROLE;
+SELECT reason FROM get_index_advisor_skipped() WHERE query LIKE '%foreign_code FROM%';
 RESET client_min_messages;
 ALTER TABLE orders OWNER TO CURRENT_USER;
 -- what one role has asked for, another does not see

@@ -17,10 +17,12 @@
  * Planning evaluates constant expressions, and so might call functions of
  * users.  Two things stand against it.  Calls of functions in other languages
  * than C, without columns among their arguments, are replaced by parameters.
- * And everything is done as the role that executes the statement in reality,
- * in a security-restricted operation, so that nobody gets more rights by
- * sending a statement for others to analyze.  The same idiom guards index
- * expressions in autovacuum.
+ * And everything is done in a security-restricted operation, as the role that
+ * executes the statement in reality, so that nobody gets more rights by
+ * sending a statement for others to analyze (the idiom that guards index
+ * expressions in autovacuum).  A caller who may not act as that role stays
+ * himself, or he could choose what its names mean by his search path; then a
+ * statement that calls functions of third parties is left out.
  *
  * The hook that looks at analyzed statements is not called: other modules
  * would count statements that nobody executes.
@@ -383,6 +385,51 @@ calls_user_code(Oid function)
 	return result;
 }
 
+/*
+ * Does the caller trust a function to be called with his rights?  Those of
+ * superusers and his own, and what only superusers can create.
+ */
+static bool
+is_foreign_code(Oid function, void *caller)
+{
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	bool		result;
+
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	result = form->prolang != INTERNALlanguageId &&
+		form->prolang != ClanguageId &&
+		form->proowner != *(Oid *) caller && !superuser_arg(form->proowner);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Does a statement call functions that the caller need not trust? */
+static bool
+calls_foreign_code(Node *node, Oid *caller)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_foreign_code, caller))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, calls_foreign_code, caller, 0);
+	return expression_tree_walker(node, calls_foreign_code, caller);
+}
+
+/* May the caller act as the role that executes a statement? */
+static bool
+may_become_role(StewardWorkload *workload, StewardStatement *statement)
+{
+	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(statement->userid)) &&
+		has_privs_of_role(workload->caller, statement->userid);
+}
+
 /* Does an expression depend on rows?  Then the planner cannot evaluate it. */
 static bool
 depends_on_rows(Node *node, void *context)
@@ -470,6 +517,12 @@ read_statement(Attempt *attempt)
 
 		if (one->commandType == CMD_UTILITY)
 			continue;
+		if (!may_become_role(attempt->workload, statement) &&
+			calls_foreign_code((Node *) one, &attempt->workload->caller))
+		{
+			statement->skipped = "calls a function of another role: needs membership in the role that executes it";
+			return NIL;
+		}
 		(void) collect_tables((Node *) one, &tables);
 		result = lappend(result, attempt->workload->own ? (Node *) one :
 						 replace_user_code((Node *) one, attempt));
@@ -486,8 +539,8 @@ set_for_now(const char *name, const char *value)
 }
 
 /*
- * Become the role that executes a statement, with the settings under which
- * its text is to be read.  The end of the subtransaction undoes it.
+ * Become the role that executes a statement, if the caller may, with the
+ * settings under which its text is to be read.  The end of the subtransaction undoes it.
  */
 static void
 enter_statement(StewardWorkload *workload, StewardStatement *statement)
@@ -501,7 +554,7 @@ enter_statement(StewardWorkload *workload, StewardStatement *statement)
 	if (workload->nlocked >= MAX_LOCK_WAITS)
 		set_for_now("lock_timeout", "1");
 	GetUserIdAndSecContext(&user, &security);
-	if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(statement->userid)))
+	if (may_become_role(workload, statement))
 		user = statement->userid;
 	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
 }

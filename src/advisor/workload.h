@@ -79,8 +79,8 @@ typedef struct StewardWorkload
 /*
  * Called with a statement, analyzed and rewritten (a List of Query, none of
  * them a utility statement).  It runs in a subtransaction that is rolled back
- * afterwards, as the role that executes the statement, with locks on its
- * tables, in a memory context that is freed afterwards.
+ * afterwards, as the role that executes the statement if the caller may act as
+ * that, with locks on its tables, in a memory context that is freed afterwards.
  */
 typedef void (*StewardVisit) (StewardStatement *statement, List *queries,
 							  void *arg);
