@@ -6,9 +6,10 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 RESET client_min_messages;
 
-CREATE TABLE customer (id int PRIMARY KEY, email text NOT NULL, name text, region int, deleted_at timestamptz);
+CREATE DOMAIN plate AS varchar(10) CHECK (value <> '');
+CREATE TABLE customer (id int PRIMARY KEY, email text NOT NULL, name text COLLATE "C", region int, deleted_at timestamptz, car plate);
 INSERT INTO customer SELECT g, 'User' || g || '@Example.com', md5(g::text), g % 40,
-                            CASE WHEN g % 10 <> 0 THEN timestamptz '2024-01-01' + g * interval '1 min' END
+                            CASE WHEN g % 10 <> 0 THEN timestamptz '2024-01-01' + g * interval '1 min' END, 'X' || g
   FROM generate_series(1, 20000) g;
 CREATE TABLE orders (id int PRIMARY KEY, customer_id int, status text, total numeric(10,2), at timestamptz NOT NULL,
                      shipped boolean NOT NULL, tags text[], doc jsonb, note text, period int4range, place point,
@@ -80,6 +81,8 @@ SELECT * FROM try('SELECT * FROM orders ORDER BY total DESC, id DESC LIMIT 10', 
 SELECT * FROM try('SELECT * FROM orders WHERE (customer_id, id) > (100, 5) ORDER BY customer_id, id LIMIT 10', 'orders USING btree (customer_id, id)');
 SELECT * FROM try('SELECT * FROM orders WHERE customer_id IN (1, 5, 9)', 'orders USING btree (customer_id)');
 SELECT * FROM try('SELECT * FROM orders WHERE customer_id = ANY (''{1,5,9}'') AND status = ''pending''', 'orders USING btree (customer_id, status)');
+SELECT * FROM try('SELECT * FROM customer WHERE car = ''X77''', 'customer USING btree (car)');
+SELECT * FROM try('SELECT * FROM customer WHERE name LIKE ''abcd%''', 'customer USING btree (name)');
 SELECT * FROM try('SELECT max(total) FROM orders', 'orders USING btree (total)');
 -- joins, both sides
 SELECT * FROM try('SELECT o.at FROM item i JOIN orders o ON o.id = i.order_id WHERE i.product_id = 31', 'item USING btree (product_id)');
@@ -134,6 +137,10 @@ SELECT * FROM try('SELECT id FROM orders WHERE customer_id = 5 UNION SELECT regi
 SELECT * FROM try('SELECT * FROM (SELECT id FROM customer WHERE region = 5 UNION ALL SELECT id FROM orders WHERE customer_id = 7) u', 'orders USING btree (customer_id)');
 SELECT * FROM try('WITH o AS MATERIALIZED (SELECT * FROM orders WHERE customer_id = 5) SELECT * FROM o', 'orders USING btree (customer_id)');
 SELECT * FROM try('SELECT * FROM customer WHERE id IN (SELECT customer_id FROM orders WHERE total = 77.7)', 'orders USING btree (total)');
+-- an order that LIMIT is hoped to cut short costs much if that hope is wrong
+SELECT cost_with < cost_before AS cheaper, full_cost_with > 10 * cost_with AS risky, risks & 1 AS limit_risk
+  FROM steward.index_candidates('SELECT * FROM orders WHERE total > 500 ORDER BY at LIMIT 5') WHERE definition LIKE '%btree (at)';
+SELECT definition, risks & 2 AS unknown_range FROM steward.index_candidates('SELECT * FROM orders WHERE total > $1') WHERE definition LIKE '%(total)';
 -- parameters: as pg_stat_statements has them
 SELECT definition, used FROM steward.index_candidates('SELECT * FROM orders WHERE customer_id = $1 AND at >= $2 LIMIT $3')
  WHERE cost_with < cost_before / 100 ORDER BY 1;
@@ -162,6 +169,7 @@ ALTER TABLE event ATTACH PARTITION "Event 2" FOR VALUES FROM ('2024-02-01') TO (
 INSERT INTO event SELECT g, date '2024-01-01' + g % 59, g % 3, g % 2000, repeat('x', 50) FROM generate_series(1, 20000) g;
 VACUUM ANALYZE base, derived, event;
 SELECT group_number, table_name, definition, used FROM steward.index_candidates('SELECT * FROM base WHERE a = 7') WHERE definition !~ 'INCLUDE' ORDER BY 3;
+SELECT group_number, table_name, definition, used FROM steward.index_candidates('SELECT * FROM base WHERE a + b = 7') ORDER BY 3;
 SELECT definition, used, cost_with < cost_before AS cheaper
   FROM steward.index_candidates('SELECT * FROM event WHERE who = $1 ORDER BY at DESC LIMIT 5')
  WHERE definition LIKE '%(who, at)' ORDER BY 1;

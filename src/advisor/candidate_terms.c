@@ -289,7 +289,9 @@ collect_predicate(Collector *collector, RestrictInfo *info,
 	else if (IsA(arg, NullTest))
 		arg = (Node *) ((NullTest *) arg)->arg;
 	else if (IsA(arg, OpExpr) && list_length(((OpExpr *) arg)->args) == 2 &&
-			 IsA(lsecond(((OpExpr *) arg)->args), Const))
+			 IsA(lsecond(((OpExpr *) arg)->args), Const) &&
+			 op_mergejoinable(((OpExpr *) arg)->opno,
+							  exprType(linitial(((OpExpr *) arg)->args))))
 	{
 		arg = linitial(((OpExpr *) arg)->args);
 		constant = true;

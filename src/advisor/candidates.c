@@ -150,31 +150,6 @@ find_proposed(Table *table, StewardIndex *index)
 }
 
 /*
- * The same index on another member of an inheritance tree; NULL if it lacks a
- * column.
- */
-static StewardIndex *
-index_of_member(StewardIndex *index, Oid member)
-{
-	StewardIndex *copy = steward_index_copy(index);
-
-	if (member == index->relid)
-		return copy;
-	if (index->exprs != NIL || index->predicate != NIL)
-		return NULL;
-	copy->relid = member;
-	for (int i = 0; i < index->ncolumns; i++)
-	{
-		copy->attnums[i] = get_attnum(member, get_attname(index->relid,
-														  index->attnums[i],
-														  false));
-		if (copy->attnums[i] <= 0)
-			return NULL;
-	}
-	return copy;
-}
-
-/*
  * Keep a group of indexes as candidates, unless they are known or served.  Of
  * an inheritance tree all members get the indexes.
  */
@@ -191,11 +166,12 @@ add_group(void *arg, List *indexes)
 	foreach(lc, indexes)
 		foreach(lc2, table->members)
 		{
-			StewardIndex *index = index_of_member(lfirst(lc), lfirst_oid(lc2));
+			StewardIndex *index = steward_index_for_table(lfirst(lc),
+														  lfirst_oid(lc2));
 			bool		twice = false;
 			ListCell   *lc3;
 
-			if (index == NULL || is_served(table, index))
+			if (is_served(table, index))
 				continue;
 			foreach(lc3, group)
 				twice = twice || steward_index_equal(lfirst(lc3), index);

@@ -29,7 +29,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "rewrite/rewriteManip.h"
 #include "storage/lockdefs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -193,33 +192,6 @@ choose_name(const StewardIndex *index, Oid relid, List **taken)
 	}
 }
 
-/* The index as one on this partition, with its column numbers; or NULL. */
-static StewardIndex *
-index_of_partition(const StewardIndex *index, Oid relid)
-{
-	StewardIndex *own = steward_index_copy(index);
-	AttrMap    *map = NULL;
-
-	for (int i = 0; i < index->nparts; i++)
-		if (index->parts[i].relid == relid)
-			map = index->parts[i].attmap;
-	own->relid = relid;
-	if (map != NULL)
-	{
-		bool		whole_row;
-
-		for (int i = 0; i < own->ncolumns; i++)
-			if (own->attnums[i] > 0)
-				own->attnums[i] = map->attnums[own->attnums[i] - 1];
-		own->exprs = (List *) map_variable_attnos((Node *) own->exprs, 1, 0,
-												  map, InvalidOid, &whole_row);
-		own->predicate = (List *) map_variable_attnos((Node *) own->predicate,
-													  1, 0, map, InvalidOid,
-													  &whole_row);
-	}
-	return own;
-}
-
 /*
  * An index of this leaf partition that can be attached as it is: equal, and not
  * part of another.  NULL if there is none.
@@ -227,7 +199,7 @@ index_of_partition(const StewardIndex *index, Oid relid)
 static char *
 find_attachable(const StewardIndex *index, Oid relid)
 {
-	StewardIndex *wanted = index_of_partition(index, relid);
+	StewardIndex *wanted = steward_index_for_table(index, relid);
 	ListCell   *lc;
 
 	foreach(lc, steward_index_list_existing(relid))

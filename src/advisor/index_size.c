@@ -110,20 +110,6 @@ compare_parts(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Column numbers of the index's table as those of a partition. */
-static AttrMap *
-partition_map(Oid parent, Oid child)
-{
-	Relation	parent_rel = table_open(parent, NoLock);
-	Relation	child_rel = table_open(child, NoLock);
-	AttrMap    *map = STEWARD_ATTRMAP_BY_NAME(RelationGetDescr(child_rel),
-											  RelationGetDescr(parent_rel));
-
-	table_close(child_rel, NoLock);
-	table_close(parent_rel, NoLock);
-	return map;
-}
-
 /* Find the tables on which the index would stand. */
 static void
 list_parts(StewardIndex *index)
@@ -145,7 +131,7 @@ list_parts(StewardIndex *index)
 			continue;
 		part->relid = relid;
 		part->attmap = relid == index->relid ? NULL :
-			partition_map(index->relid, relid);
+			steward_index_attmap(index->relid, relid);
 		index->nparts++;
 	}
 	qsort(index->parts, index->nparts, sizeof(StewardIndexPart),

@@ -23,6 +23,7 @@
 #include "common/hashfn.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -524,4 +525,49 @@ steward_index_merge(const StewardIndex *a, const StewardIndex *b)
 			!steward_index_add_include(merged, b->attnums[i]))
 			return NULL;
 	return merged;
+}
+
+/*
+ * Column numbers of a table as those of one of its partitions or children; NULL
+ * if they are the same.  Both are locked by the caller.
+ */
+AttrMap *
+steward_index_attmap(Oid parent, Oid child)
+{
+	Relation	parent_rel = table_open(parent, NoLock);
+	Relation	child_rel = table_open(child, NoLock);
+	AttrMap    *map = STEWARD_ATTRMAP_BY_NAME(RelationGetDescr(child_rel),
+											  RelationGetDescr(parent_rel));
+
+	table_close(child_rel, NoLock);
+	table_close(parent_rel, NoLock);
+	return map;
+}
+
+/*
+ * The same index on one partition or child of its table, itself no parent.  Not
+ * estimated.  Both are locked by the caller.
+ */
+StewardIndex *
+steward_index_for_table(const StewardIndex *index, Oid relid)
+{
+	StewardIndex *own = derive_index(index);
+	AttrMap    *map;
+	bool		whole_row;
+
+	if (relid == index->relid)
+		return own;
+	own->relid = relid;
+	own->partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+	map = steward_index_attmap(index->relid, relid);
+	if (map == NULL)
+		return own;
+	for (int i = 0; i < own->ncolumns; i++)
+		if (own->attnums[i] > 0)
+			own->attnums[i] = map->attnums[own->attnums[i] - 1];
+	own->exprs = (List *) map_variable_attnos((Node *) own->exprs, 1, 0, map,
+											  InvalidOid, &whole_row);
+	own->predicate = (List *) map_variable_attnos((Node *) own->predicate, 1, 0,
+												  map, InvalidOid, &whole_row);
+	return own;
 }

@@ -154,6 +154,9 @@ extern StewardIndex *steward_index_without_include(const StewardIndex *index);
 extern StewardIndex *steward_index_without_predicate(const StewardIndex *index);
 extern StewardIndex *steward_index_merge(const StewardIndex *a,
 										 const StewardIndex *b);
+extern StewardIndex *steward_index_for_table(const StewardIndex *index,
+											 Oid relid);
+extern AttrMap *steward_index_attmap(Oid parent, Oid child);
 
 /* Text; index_ddl.c */
 extern char *steward_index_definition(const StewardIndex *index,
