@@ -29,13 +29,16 @@ OBJS = \
 	src/advisor/key_combinations.o \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
+	src/advisor/move.o \
 	src/advisor/param_classes.o \
 	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
 	src/advisor/row_sample.o \
 	src/advisor/statement_query.o \
+	src/advisor/statement_read.o \
 	src/advisor/statement_text.o \
 	src/advisor/suggest.o \
+	src/advisor/user_code.o \
 	src/advisor/whatif.o \
 	src/advisor/workload.o \
 	src/advisor/write_cost.o \
