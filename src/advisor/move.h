@@ -26,10 +26,12 @@ typedef struct StewardMove
 	double		bytes;			/* added */
 } StewardMove;
 
-/* StewardSearch space: changes to the statements that a move concerns. */
+/* The state of a search, and room to value moves. */
 typedef struct StewardSearch
 {
 	StewardAdvice *advice;
+
+	/* statements that a move concerns, while it is valued */
 	int			ntouched;
 	int		   *touched;		/* whatif numbers */
 	bool	   *is_touched;
@@ -38,14 +40,14 @@ typedef struct StewardSearch
 	double	   *compared_ms;
 	double		bytes;			/* of what is chosen */
 	int			nsynergies;
-	StewardMove	   *synergies;		/* sets that help only together: add[] */
+	StewardMove *synergies;		/* sets that help only together: add[] */
 
 	/* values of moves stay valid until a move concerns one of their members */
 	int			now;			/* moves made so far */
 	int		   *concerned;		/* by candidate: number of the latest such move */
-	StewardMove	   *one;			/* by candidate: the move that adds it */
+	StewardMove *one;			/* by candidate: the move that adds it */
 	int		   *one_at;			/* when that was valued; -1: never */
-	StewardMove	   *together;		/* by synergy, likewise */
+	StewardMove *together;		/* by synergy, likewise */
 	int		   *together_at;
 } StewardSearch;
 
