@@ -43,6 +43,13 @@
 /* How far a statement may deviate from what is typical. */
 #define UNIT_MS_SPREAD 10.0
 
+/*
+ * LIMIT does not matter if a statement takes so many times as long as it would
+ * with it; then this many rows are taken for its value.
+ */
+#define END_FACTOR 2.0
+#define END_ROWS 1e6
+
 /* Share of the time until the deadline for questions to the planner. */
 #define PLAN_SHARE 0.75
 
@@ -228,9 +235,10 @@ typical_unit(StewardAdvice *advice)
 }
 
 /*
- * Turn costs into time.  Where LIMIT makes the cost of today's plan doubtful,
- * the time that was measured tells which cost between the planner's and that
- * of the whole scan is right.
+ * Turn costs into time.  Where LIMIT may end a plan early, the time that was
+ * measured tells which cost between the planner's and that of the whole plan
+ * is right; if it is close to the latter, too few rows are found for LIMIT to
+ * matter.
  */
 static void
 measure(StewardAdvice *advice)
@@ -245,10 +253,15 @@ measure(StewardAdvice *advice)
 		{
 			double		mean = whatif->statement->total_ms / whatif->statement->calls;
 
-			if (whatif->risks & STEWARD_RISK_LIMIT)
-				whatif->base.cost = Min(Max(mean / advice->unit_ms,
-											whatif->base.planned),
-										Max(whatif->worst, whatif->base.planned));
+			whatif->base.cost = Min(Max(mean / advice->unit_ms,
+										whatif->base.planned),
+									Max(whatif->worst, whatif->base.planned));
+			if (whatif->base.cost > END_FACTOR * whatif->base.planned &&
+				whatif->base.cost > sqrt(whatif->base.planned * whatif->worst))
+			{
+				whatif->runs_to_end = true;
+				whatif->rows = END_ROWS;
+			}
 			unit = mean / Max(whatif->base.cost, 1e-3);
 			unit = Min(Max(unit, advice->unit_ms / UNIT_MS_SPREAD),
 					   advice->unit_ms * UNIT_MS_SPREAD);

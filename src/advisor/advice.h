@@ -44,6 +44,7 @@ typedef struct StewardCandidate
 {
 	StewardIndex *index;
 	double		bytes;
+	double		table_bytes;
 	double		write_ms;		/* a day, what keeping it up costs */
 	int			next;			/* next candidate of the same table, or -1 */
 	int			plain;			/* the one with the same keys and fewest
@@ -83,6 +84,8 @@ typedef struct StewardWhatif
 	List	   *used_existing;	/* OIDs of indexes in the base plan */
 	uint32		risks;			/* STEWARD_RISK_ of the base plan */
 	double		worst;			/* cost of the base plan run to its end */
+	double		rows;			/* of one execution, as LIMIT is to be taken */
+	bool		runs_to_end;	/* LIMIT does not end its scans early */
 
 	bool		explored;
 	uint64		best_used;		/* local numbers: used if everything is there */

@@ -26,6 +26,10 @@
 #define INCLUDE_FACTOR 2.0
 #define INCLUDE_SHARE 0.05
 
+/* An index of this size and share of its table is a copy of the table. */
+#define COPY_BYTES (8.0 * 1024 * 1024)
+#define COPY_SHARE 0.6
+
 /* Savings for one call that count for INCLUDE columns: some random reads. */
 #define INCLUDE_COST 20.0
 
@@ -251,6 +255,9 @@ steward_move_include_pays(StewardSearch *search, const StewardMove *move, double
 	if (move->nadd != 1 ||
 		candidate->index->ncolumns == candidate->index->nkeys)
 		return true;
+	if (candidate->bytes > COPY_BYTES &&
+		candidate->bytes > COPY_SHARE * candidate->table_bytes)
+		return false;
 	other.nadd = other.ndrop = 0;
 	if (candidate->plain >= 0 && advice->candidates[candidate->plain].chosen)
 	{

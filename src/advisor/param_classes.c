@@ -11,6 +11,10 @@
  * each counts as often as its values occur in the table.  The parameter with
  * the most common value decides; two at a time are not distinguished.
  *
+ * LIMIT has a parameter as well, for which the planner would assume a tenth of
+ * all rows.  How many rows one execution returned is known, so that this many
+ * are assumed, and a small page where they are not; OFFSET skips some pages.
+ *
  * Values come from the statistics of the column.  They are given to the
  * planner for estimation only, so that it does not choose a plan that holds
  * for them alone, and are shown to nobody.
@@ -23,6 +27,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
@@ -39,6 +44,15 @@
 /* ... if it is so many times as common as the rarest one known. */
 #define COMMON_FACTOR 4.0
 
+/* Rows of LIMIT, if fewer were returned or nothing is known. */
+#define LIMIT_AT_LEAST 10
+
+/* Pages that OFFSET skips. */
+#define OFFSET_PAGES 5
+
+/* Parameters of LIMIT and OFFSET in one statement, at most. */
+#define MAX_LIMITS 16
+
 /* The search for the parameter that decides. */
 typedef struct Search
 {
@@ -48,7 +62,10 @@ typedef struct Search
 	double		share;
 	Datum		common;
 	Datum		rare;
-	Oid			valuetype;
+	int			nlimits;
+	int			limits[MAX_LIMITS]; /* numbers of parameters */
+	int64		limit_values[MAX_LIMITS];
+	int64		rows;			/* of one execution */
 } Search;
 
 /* Look at the statistics of a column that is compared with a parameter. */
@@ -90,14 +107,28 @@ consider_column(Search *search, Var *var, Param *param)
 			search->share = slot.numbers[0];
 			search->common = datumCopy(slot.values[0], byval, length);
 			search->rare = datumCopy(slot.values[last], byval, length);
-			search->valuetype = slot.valuetype;
 		}
 		free_attstatsslot(&slot);
 	}
 	ReleaseSysCache(tuple);
 }
 
-/* Find comparisons for equality of a column with a parameter. */
+/* Note a parameter of LIMIT or OFFSET. */
+static void
+note_limit(Search *search, Node *node, int64 value)
+{
+	if (node == NULL || !IsA(node, Param) || search->nlimits >= MAX_LIMITS ||
+		((Param *) node)->paramkind != PARAM_EXTERN ||
+		((Param *) node)->paramtype != INT8OID)
+		return;
+	search->limits[search->nlimits] = ((Param *) node)->paramid;
+	search->limit_values[search->nlimits++] = value;
+}
+
+/*
+ * Find comparisons for equality of a column with a parameter, and parameters
+ * of LIMIT.
+ */
 static bool
 search_walker(Node *node, Search *search)
 {
@@ -109,6 +140,9 @@ search_walker(Node *node, Search *search)
 		bool		result;
 
 		search->query = (Query *) node;
+		note_limit(search, search->query->limitCount, search->rows);
+		note_limit(search, search->query->limitOffset,
+				   search->rows * OFFSET_PAGES);
 		result = query_tree_walker(search->query, search_walker, search, 0);
 		search->query = outer;
 		return result;
@@ -135,12 +169,18 @@ search_walker(Node *node, Search *search)
 	return expression_tree_walker(node, search_walker, search);
 }
 
-/* Parameters of which only the one that was found has a value. */
+/*
+ * Values of the parameters of LIMIT, and of the one that decides.  NULL if there
+ * are none of either.
+ */
 static ParamListInfo
 make_params(const Search *search, Datum value)
 {
-	ParamListInfo params = makeParamList(search->nparams);
+	ParamListInfo params;
 
+	if (search->param == NULL && search->nlimits == 0)
+		return NULL;
+	params = makeParamList(search->nparams);
 	for (int i = 0; i < search->nparams; i++)
 	{
 		params->params[i].value = (Datum) 0;
@@ -148,29 +188,46 @@ make_params(const Search *search, Datum value)
 		params->params[i].pflags = 0;
 		params->params[i].ptype = InvalidOid;
 	}
-	params->params[search->param->paramid - 1].value = value;
-	params->params[search->param->paramid - 1].isnull = false;
-	params->params[search->param->paramid - 1].ptype = search->param->paramtype;
+	for (int i = 0; i < search->nlimits; i++)
+	{
+		ParamExternData *param = &params->params[search->limits[i] - 1];
+
+		param->value = Int64GetDatum(search->limit_values[i]);
+		param->isnull = false;
+		param->ptype = INT8OID;
+	}
+	if (search->param)
+	{
+		ParamExternData *param = &params->params[search->param->paramid - 1];
+
+		param->value = value;
+		param->isnull = false;
+		param->ptype = search->param->paramtype;
+	}
 	return params;
 }
 
 /*
- * Fill in the classes of a statement, and return their number: 1, without
- * values, for most.  Everything is allocated in the current memory context;
- * locks on the tables are the caller's.
+ * Fill in the classes of a statement, and return their number, which is 1 for
+ * most.  rows is how many rows an execution returns or changes on average.
+ * Everything is allocated in the current memory context; locks on the tables
+ * are the caller's.
  */
 int
-steward_param_classes(List *queries, StewardParamClass *classes)
+steward_param_classes(List *queries, double rows, StewardParamClass *classes)
 {
 	Search		search = {0};
 	ListCell   *lc;
 
+	search.rows = (int64) Min(Max(rows, LIMIT_AT_LEAST), PG_INT32_MAX);
 	foreach(lc, queries)
 		(void) search_walker((Node *) lfirst_node(Query, lc), &search);
-	classes[0].params = NULL;
-	classes[0].share = 1;
 	if (search.param == NULL)
+	{
+		classes[0].params = make_params(&search, (Datum) 0);
+		classes[0].share = 1;
 		return 1;
+	}
 
 	classes[0].params = make_params(&search, search.common);
 	classes[0].share = search.share;

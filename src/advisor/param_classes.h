@@ -22,6 +22,7 @@ typedef struct StewardParamClass
 	double		share;			/* of the executions */
 } StewardParamClass;
 
-extern int	steward_param_classes(List *queries, StewardParamClass *classes);
+extern int	steward_param_classes(List *queries, double rows,
+								  StewardParamClass *classes);
 
 #endif							/* STEWARD_PARAM_CLASSES_H */

@@ -14,10 +14,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "advisor/advice.h"
 
@@ -68,6 +71,25 @@ enter_table(StewardAdvice *advice, Oid relid)
 	return entry;
 }
 
+/* Size of the table of an index, as of its latest VACUUM or ANALYZE. */
+static double
+table_bytes(const StewardIndex *index)
+{
+	double		pages = 0;
+
+	for (int i = 0; i < index->nparts; i++)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID,
+											ObjectIdGetDatum(index->parts[i].relid));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		pages += Max(((Form_pg_class) GETSTRUCT(tuple))->relpages, 0);
+		ReleaseSysCache(tuple);
+	}
+	return pages * BLCKSZ;
+}
+
 /*
  * Number of a candidate, which is copied and estimated if it is new.  -1 if
  * there is no room, or no estimate.  Takes a lock on its table.
@@ -105,6 +127,7 @@ steward_pool_add(StewardAdvice *advice, const StewardIndex *index)
 	steward_index_estimate(advice->sizes, candidate->index);
 	candidate->index->id = advice->ncandidates + 1;
 	candidate->bytes = STEWARD_INDEX_BYTES(candidate->index);
+	candidate->table_bytes = table_bytes(candidate->index);
 	candidate->next = entry->first;
 	candidate->plain = -1;
 	MemoryContextSwitchTo(old);

@@ -187,11 +187,13 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
 	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses = steward_param_classes(queries, classes);
+	int			nclasses;
 	Outcome		base;
 	MemoryContext old;
 	ListCell   *lc;
 
+	whatif->rows = statement->calls > 0 ? statement->rows / statement->calls : 0;
+	nclasses = steward_param_classes(queries, whatif->rows, classes);
 	plan_statement(whatif, queries, classes, nclasses, NIL, &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->worst = base.worst;
@@ -462,10 +464,28 @@ begin_exploration(StewardWhatifVisit *visit, List *queries)
 	exploration->advice = visit->advice;
 	exploration->whatif = visit->whatif;
 	exploration->queries = queries;
-	exploration->nclasses = steward_param_classes(queries, exploration->classes);
+	exploration->nclasses =
+		steward_param_classes(queries, visit->whatif->rows, exploration->classes);
 	exploration->answers[0].config = visit->whatif->base;
 	exploration->nanswers = 1;
 	return exploration;
+}
+
+/*
+ * Plan the statement as things are once more, because it is known now that
+ * LIMIT does not end its scans.  What it takes was measured, and stays.
+ */
+static void
+plan_base_again(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	Outcome		base;
+
+	plan_statement(whatif, exploration->queries, exploration->classes,
+				   exploration->nclasses, NIL, &base);
+	whatif->base.planned = whatif->base.cost = base.planned;
+	whatif->ms_per_cost = whatif->base_ms / Max(base.planned, 1e-3);
+	exploration->answers[0].config = whatif->base;
 }
 
 /*
@@ -484,6 +504,8 @@ steward_whatif_explore(StewardStatement *statement, List *queries,
 	choose_local(visit->advice, whatif);
 	if (whatif->nlocal == 0)
 		return;
+	if (whatif->runs_to_end)
+		plan_base_again(exploration);
 	visible = (UINT64CONST(1) << whatif->nlocal) - 1;
 	all = ask(exploration, visible);
 	if (all.planned < whatif->base.planned * (1 - STEWARD_NOISE))
@@ -614,7 +636,7 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	List	   *indexes = NIL;
 	bool		all_local = true;
 	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses = steward_param_classes(queries, classes);
+	int			nclasses = steward_param_classes(queries, whatif->rows, classes);
 	Outcome		outcome;
 	int			id = -1;
 	MemoryContext old;
