@@ -86,9 +86,9 @@ compare_walker(Node *node, Compared *compared)
 			Node	   *side = list_nth(op->args, i);
 			Node	   *other = list_nth(op->args, 1 - i);
 
-			while (side != NULL && IsA(side, RelabelType))
+			while (IsA(side, RelabelType))
 				side = (Node *) ((RelabelType *) side)->arg;
-			while (other != NULL && IsA(other, RelabelType))
+			while (IsA(other, RelabelType))
 				other = (Node *) ((RelabelType *) other)->arg;
 			if (!IsA(side, Var))
 				continue;
