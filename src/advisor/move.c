@@ -30,8 +30,8 @@
 #define COPY_BYTES (8.0 * 1024 * 1024)
 #define COPY_SHARE 0.6
 
-/* Savings for one call that count for INCLUDE columns: some random reads. */
-#define INCLUDE_COST 20.0
+/* Savings for one call that count for INCLUDE columns: dozens of reads. */
+#define INCLUDE_COST 100.0
 
 /*
  * Time of a statement a day when these of its indexes are there: that of the

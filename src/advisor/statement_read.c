@@ -344,5 +344,12 @@ steward_statement_read(StewardAttempt *attempt)
 		result = lappend(result, attempt->workload->own ? one :
 						 steward_replace_user_code(one, &attempt->next_param));
 	}
+	if (statement->tables == NIL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(attempt->workload->context);
+
+		statement->tables = list_copy(tables);
+		MemoryContextSwitchTo(old);
+	}
 	return check_rights(attempt->workload, statement, tables) ? result : NIL;
 }

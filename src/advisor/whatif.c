@@ -621,6 +621,18 @@ keep_verified(StewardAdvice *advice, StewardWhatif *whatif,
 	whatif->configs[whatif->nconfigs++] = *config;
 }
 
+/* Is an index on a table of the statement, or on a parent of one? */
+static bool
+concerns_statement(const StewardStatement *statement, const StewardIndex *index)
+{
+	if (list_member_oid(statement->tables, index->relid))
+		return true;
+	for (int i = 0; i < index->nparts; i++)
+		if (list_member_oid(statement->tables, index->parts[i].relid))
+			return true;
+	return false;
+}
+
 /*
  * Last visit: plan the statement with everything that was chosen, and note
  * what it costs and uses.
@@ -642,7 +654,12 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	MemoryContext old;
 
 	for (int i = 0; i < advice->nchosen; i++)
-		indexes = lappend(indexes, advice->candidates[advice->chosen[i]].index);
+	{
+		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
+
+		if (concerns_statement(statement, index))
+			indexes = lappend(indexes, index);
+	}
 	whatif->chosen_used = NIL;
 	plan_statement(whatif, queries, classes, nclasses, indexes, &outcome);
 	config.planned = outcome.planned;

@@ -53,7 +53,8 @@ typedef struct StewardStatement
 	const char *skipped;		/* why it is left out, NULL if it is not */
 	bool		irrelevant;		/* needs no plan, or reads no user's table */
 
-	/* what it writes: set by the first visit */
+	/* what it reads and writes: set by the first visit */
+	List	   *tables;			/* OIDs */
 	CmdType		command;		/* CMD_INSERT for COPY, CMD_UNKNOWN: nothing */
 	Oid			target;
 	Bitmapset  *updated;		/* columns of target, as they are */
