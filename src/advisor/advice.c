@@ -30,9 +30,12 @@
 #include <math.h>
 
 #include "access/xact.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "advisor/advice.h"
@@ -120,21 +123,73 @@ planning_is_late(StewardAdvice *advice)
 
 /*
  * Do something in a subtransaction that is rolled back, so that locks it takes
- * are released.  Errors are raised.  Memory that outlives it has to be
- * allocated in a context that does.
+ * are released.  False if it could not get one in time; other errors are
+ * raised.  Memory that outlives it has to be allocated in a context that does.
  */
-void
+bool
 steward_advice_apart(StewardWork work, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	work(arg);
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+/* Argument of define(). */
+typedef struct Definition
+{
+	const StewardIndex *index;
+	MemoryContext context;
+	char	   *text;
+} Definition;
+
+/* The command that creates an index, with the locks that takes. */
+static void
+define(void *arg)
+{
+	Definition *it = arg;
+	MemoryContext old;
+
+	LockRelationOid(it->index->relid, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(it->index->relid)))
+		return;
+	(void) find_all_inheritors(it->index->relid, AccessShareLock, NULL);
+	old = MemoryContextSwitchTo(it->context);
+	it->text = steward_index_definition(it->index, true);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The command that creates an index; instead of it words if its table is locked
+ * or gone.  In the current memory context.
+ */
+char *
+steward_advice_definition(const StewardIndex *index)
+{
+	Definition	definition = {index, CurrentMemoryContext};
+
+	if (!steward_advice_apart(define, &definition))
+		return "skipped: the table is locked";
+	return definition.text ? definition.text : "skipped: the table was dropped";
 }
 
 /* Say how far the run is, from time to time. */
@@ -270,13 +325,6 @@ measure(StewardAdvice *advice)
 		whatif->base_ms = whatif->base.cost * whatif->ms_per_cost;
 		advice->total_ms += whatif->base_ms;
 	}
-}
-
-/* Candidates that no statement brought. */
-static void
-derive(void *arg)
-{
-	steward_pool_derive(arg);
 }
 
 /*
@@ -453,7 +501,7 @@ steward_advice_run(StewardAdvice *advice)
 	collect(advice);
 	measure(advice);
 	explore(advice);
-	steward_advice_apart(derive, advice);
+	steward_pool_derive(advice);
 	extend(advice);
 	steward_write_cost_load(advice);
 	steward_advice_link_users(advice);

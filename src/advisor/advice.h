@@ -143,7 +143,8 @@ extern void steward_advice_run(StewardAdvice *advice);
 extern void steward_advice_link_users(StewardAdvice *advice);
 extern bool steward_advice_late(StewardAdvice *advice);
 typedef void (*StewardWork) (void *arg);
-extern void steward_advice_apart(StewardWork work, void *arg);
+extern bool steward_advice_apart(StewardWork work, void *arg);
+extern char *steward_advice_definition(const StewardIndex *index);
 
 /* pool.c */
 extern int	steward_pool_add(StewardAdvice *advice, const StewardIndex *index);

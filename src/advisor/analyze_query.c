@@ -25,7 +25,6 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_param.h"
-#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -228,31 +227,6 @@ require_visited(StewardStatement *statement)
 				 errmsg("cannot analyze the query: %s", statement->skipped)));
 }
 
-/* Definitions of chosen indexes. */
-typedef struct Definitions
-{
-	StewardAdvice *advice;
-	MemoryContext context;
-	Datum	   *texts;
-} Definitions;
-
-static void
-define_indexes(void *arg)
-{
-	Definitions *it = arg;
-
-	for (int i = 0; i < it->advice->nchosen; i++)
-	{
-		StewardIndex *index = it->advice->candidates[it->advice->chosen[i]].index;
-		MemoryContext old;
-
-		LockRelationOid(index->relid, AccessShareLock);
-		old = MemoryContextSwitchTo(it->context);
-		it->texts[i] = CStringGetTextDatum(steward_index_definition(index, true));
-		MemoryContextSwitchTo(old);
-	}
-}
-
 /*
  * Append what indexes would help: the cost with them and their definitions.
  */
@@ -263,18 +237,19 @@ index_columns(StewardRows *rows, StewardWorkload *workload, double cost)
 		steward_advice_create(workload, get_float8_infinity(), MAX_INDEXES,
 							  MIN_GAIN,
 							  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SEARCH_MS));
-	Definitions definitions = {advice, CurrentMemoryContext};
+	Datum	   *texts;
 	double		with = cost;
 
 	steward_advice_run(advice);
-	definitions.texts = palloc0(Max(advice->nchosen, 1) * sizeof(Datum));
-	steward_advice_apart(define_indexes, &definitions);
+	texts = palloc0(Max(advice->nchosen, 1) * sizeof(Datum));
+	for (int i = 0; i < advice->nchosen; i++)
+		texts[i] = CStringGetTextDatum(steward_advice_definition(advice->candidates[advice->chosen[i]].index));
 	if (advice->nchosen > 0 && advice->whatifs[0].base_ms > 0)
 		with = cost * advice->whatifs[0].ms / advice->whatifs[0].base_ms;
 	steward_rows_float8(rows, steward_rounded(with));
 	steward_rows_float8(rows, steward_percentage(cost - with, cost));
 	steward_rows_datum(rows,
-					   PointerGetDatum(construct_array(definitions.texts,
+					   PointerGetDatum(construct_array(texts,
 													   advice->nchosen, TEXTOID,
 													   -1, false, TYPALIGN_INT)),
 					   false);

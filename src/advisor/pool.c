@@ -137,14 +137,23 @@ steward_pool_add(StewardAdvice *advice, const StewardIndex *index)
 	return advice->ncandidates++;
 }
 
+/* Argument of derive_for_table(). */
+typedef struct Derivation
+{
+	StewardAdvice *advice;
+	int			first;			/* candidate of the table */
+} Derivation;
+
 /*
  * Derive what may serve two statements from pairs of a table's candidates:
  * one's keys with the INCLUDE columns of both, and the keys of one behind
  * those of the other if they begin alike.
  */
 static void
-derive_for_table(StewardAdvice *advice, int first)
+derive_for_table(void *arg)
 {
+	StewardAdvice *advice = ((Derivation *) arg)->advice;
+	int			first = ((Derivation *) arg)->first;
 	int			from[MAX_DERIVE_FROM];
 	int			nfrom = 0;
 	int			budget = MAX_DERIVED;
@@ -190,11 +199,12 @@ derive_for_table(StewardAdvice *advice, int first)
 
 /*
  * Derive candidates of all tables.  To be called when all statements have been
- * explored.  Takes locks on tables.
+ * explored.  Tables that are locked by others get none.
  */
 void
 steward_pool_derive(StewardAdvice *advice)
 {
+	Derivation	derivation = {advice};
 	HASH_SEQ_STATUS status;
 	TableEntry *entry;
 
@@ -204,6 +214,7 @@ steward_pool_derive(StewardAdvice *advice)
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		derive_for_table(advice, entry->first);
+		derivation.first = entry->first;
+		(void) steward_advice_apart(derive_for_table, &derivation);
 	}
 }

@@ -24,7 +24,6 @@
 #include "catalog/pg_am.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
@@ -154,37 +153,6 @@ workload_from_arguments(FunctionCallInfo fcinfo, const char *search_path)
 		return steward_workload_load(search_path);
 	return steward_workload_from_array(search_path, PG_GETARG_ARRAYTYPE_P(4),
 									   PG_ARGISNULL(5) ? NULL : PG_GETARG_ARRAYTYPE_P(5));
-}
-
-/* What is done with the table of a suggestion locked. */
-typedef struct Description
-{
-	const StewardIndex *index;
-	MemoryContext context;
-	char	   *definition;
-	char	   *schema_name;
-	char	   *table_name;
-	char	   *access_method;
-} Description;
-
-/* Fill in the texts of a description. */
-static void
-describe(void *arg)
-{
-	Description *it = arg;
-	MemoryContext old;
-	char	   *table_name;
-
-	LockRelationOid(it->index->relid, AccessShareLock);
-	table_name = get_rel_name(it->index->relid);
-	if (table_name == NULL)
-		return;					/* dropped meanwhile */
-	old = MemoryContextSwitchTo(it->context);
-	it->table_name = pstrdup(table_name);
-	it->schema_name = get_namespace_name(get_rel_namespace(it->index->relid));
-	it->access_method = get_am_name(it->index->am);
-	it->definition = steward_index_definition(it->index, true);
-	MemoryContextSwitchTo(old);
 }
 
 /* Append a part of a sentence. */
@@ -339,17 +307,16 @@ static bool
 suggestion_row(StewardRows *rows, StewardAdvice *advice, int candidate, int rank)
 {
 	StewardCandidate *it = &advice->candidates[candidate];
-	Description description = {it->index, CurrentMemoryContext};
+	char	   *table_name = get_rel_name(it->index->relid);
 	Evidence	evidence;
 
-	steward_advice_apart(describe, &description);
-	if (description.definition == NULL)
-		return false;
+	if (table_name == NULL)
+		return false;			/* dropped meanwhile */
 	collect_evidence(advice, candidate, rank, &evidence);
 	steward_rows_int32(rows, rank);
-	steward_rows_text(rows, description.schema_name);
-	steward_rows_text(rows, description.table_name);
-	steward_rows_text(rows, description.access_method);
+	steward_rows_text(rows, get_namespace_name(get_rel_namespace(it->index->relid)));
+	steward_rows_text(rows, table_name);
+	steward_rows_text(rows, get_am_name(it->index->am));
 	steward_rows_int64(rows, (int64) it->bytes);
 	steward_rows_float8(rows, steward_rounded(it->saved_ms));
 	steward_rows_float8(rows, steward_percentage(it->saved_ms, advice->total_ms));
@@ -357,7 +324,7 @@ suggestion_row(StewardRows *rows, StewardAdvice *advice, int candidate, int rank
 	steward_rows_float8(rows, steward_rounded(it->write_ms));
 	steward_rows_int32(rows, evidence.improved);
 	steward_rows_text(rows, confidence_text(it, evidence.risks));
-	steward_rows_text(rows, description.definition);
+	steward_rows_text(rows, steward_advice_definition(it->index));
 	steward_rows_text(rows, reason_text(it, evidence.risks, evidence.together));
 	steward_rows_datum(rows, DirectFunctionCall1(jsonb_in,
 												 CStringGetDatum(evidence.json.data)), false);
