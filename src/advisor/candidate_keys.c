@@ -125,15 +125,16 @@ steward_key_of_expression(PlannerInfo *root, RelOptInfo *rel, Node *node, Oid op
 
 /*
  * Operator class of this access method for values of this type whose family
- * has the operator for this purpose; with "only_default" no other than the
- * type's own.  Candidates beyond the first go to "more" (OIDs), if not NULL.
+ * has the operator.  If there are several, the default one, or else the first,
+ * is returned, and the others go to "more" (OIDs), if not NULL.
  */
 static Oid
-find_opclass(Oid am, Oid type, Oid opno, bool only_default, List **more)
+find_opclass(Oid am, Oid type, Oid opno, List **more)
 {
 	CatCList   *classes = SearchSysCacheList1(CLAAMNAMENSP,
 											  ObjectIdGetDatum(am));
 	Oid			best = InvalidOid;
+	List	   *found = NIL;
 
 	for (int i = 0; i < classes->n_members; i++)
 	{
@@ -146,15 +147,15 @@ find_opclass(Oid am, Oid type, Oid opno, bool only_default, List **more)
 			(!IsPolymorphicType(form->opcintype) &&
 			 IsBinaryCoercible(type, form->opcintype));
 
-		if (!fits || (only_default && !form->opcdefault) ||
-			get_op_opfamily_strategy(opno, form->opcfamily) == 0)
+		if (!fits || get_op_opfamily_strategy(opno, form->opcfamily) == 0)
 			continue;
-		if (!OidIsValid(best))
+		found = lappend_oid(found, form->oid);
+		if (!OidIsValid(best) || form->opcdefault)
 			best = form->oid;
-		else if (more != NULL)
-			*more = lappend_oid(*more, form->oid);
 	}
 	ReleaseCatCacheList(classes);
+	if (more != NULL)
+		*more = list_delete_oid(found, best);
 	return best;
 }
 
@@ -278,7 +279,7 @@ steward_key_from_comparison(PlannerInfo *root, RelOptInfo *rel, Oid opno, Oid co
 		return NULL;
 
 	*strategy = 0;
-	opclass = find_opclass(GIN_AM_OID, type, opno, false, &more);
+	opclass = find_opclass(GIN_AM_OID, type, opno, &more);
 	if (OidIsValid(opclass))
 	{
 		key = make_key(root, rel, operand, GIN_AM_OID, opclass, collation);
@@ -286,7 +287,7 @@ steward_key_from_comparison(PlannerInfo *root, RelOptInfo *rel, Oid opno, Oid co
 			key->more_opclasses = more;
 		return key;
 	}
-	opclass = find_opclass(GIST_AM_OID, type, opno, true, NULL);
+	opclass = find_opclass(GIST_AM_OID, type, opno, NULL);
 	if (OidIsValid(opclass))
 		return make_key(root, rel, operand, GIST_AM_OID, opclass, collation);
 	return NULL;

@@ -6,8 +6,8 @@
  * ANALYZE collects statistics about an expression only once it is indexed, and
  * until then the planner takes half a percent of the rows for each comparison
  * with it.  To know what it will do with the index, it must be told what ANALYZE
- * is going to find: the share of nulls and the number of different values, from
- * the sample that the index's size needed anyway.  They are handed over in the
+ * is going to find: the share of nulls, the number of different values and a
+ * histogram, from the sample that the index's size needed anyway.  They are handed over in the
  * form the planner reads them in, a row of pg_statistic.
  *
  * Copyright (c) 2026, the pg_steward authors
@@ -19,7 +19,9 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_statistic.h"
+#include "utils/array.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "advisor/expression_stats.h"
 #include "base/compat.h"
@@ -48,7 +50,7 @@ steward_expression_tuple(Oid indexid, AttrNumber column,
 			nth++;
 	stats = &part->exprs[nth];
 
-	/* kinds, operators and collations of the slots stay 0: there are none */
+	/* slots stay empty but the first, for the histogram */
 	values[Anum_pg_statistic_starelid - 1] = ObjectIdGetDatum(indexid);
 	values[Anum_pg_statistic_staattnum - 1] = Int16GetDatum(column);
 	values[Anum_pg_statistic_stainherit - 1] = BoolGetDatum(false);
@@ -59,6 +61,20 @@ steward_expression_tuple(Oid indexid, AttrNumber column,
 	{
 		nulls[Anum_pg_statistic_stanumbers1 - 1 + i] = true;
 		nulls[Anum_pg_statistic_stavalues1 - 1 + i] = true;
+	}
+	if (stats->histogram != NULL)
+	{
+		TypeCacheEntry *type = lookup_type_cache(ARR_ELEMTYPE((ArrayType *) stats->histogram),
+												 TYPECACHE_LT_OPR);
+
+		values[Anum_pg_statistic_stakind1 - 1] =
+			Int16GetDatum(STATISTIC_KIND_HISTOGRAM);
+		values[Anum_pg_statistic_staop1 - 1] = ObjectIdGetDatum(type->lt_opr);
+		values[Anum_pg_statistic_stacoll1 - 1] =
+			ObjectIdGetDatum(stats->collation);
+		values[Anum_pg_statistic_stavalues1 - 1] =
+			PointerGetDatum(stats->histogram);
+		nulls[Anum_pg_statistic_stavalues1 - 1] = false;
 	}
 	catalog = table_open(StatisticRelationId, AccessShareLock);
 	tuple = heap_form_tuple(RelationGetDescr(catalog), values, nulls);

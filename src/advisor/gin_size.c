@@ -46,7 +46,7 @@
 
 /* Ends of a sample, whichever comes first. */
 #define SAMPLE_ROWS 10000
-#define SAMPLE_ENTRIES 120000
+#define SAMPLE_ENTRIES 80000
 
 /* A key is frequent if the sample has it so often; others are averaged. */
 #define FREQUENT 5

@@ -370,6 +370,9 @@ tell_statistics(PlannerInfo *root, Oid indexid, AttrNumber column,
 			vardata->statsTuple = part == NULL ? NULL :
 				steward_expression_tuple(indexid, column, index, part);
 			vardata->freefunc = heap_freetuple;
+
+			/* there are values in it only if the caller may read the table */
+			vardata->acl_ok = true;
 			return true;
 		}
 	return whatif.previous_get_index_stats != NULL &&

@@ -59,6 +59,9 @@ typedef struct StewardPlan
  * Nothing outside this call ever sees the hypothetical indexes, not even a
  * query that a function runs while the planner evaluates it.
  *
+ * An index on an expression comes with statistics, as ANALYZE will collect them;
+ * so it can change estimates, and the cost, even of plans that do not use it.
+ *
  * The result's members are allocated in the current memory context; all that
  * the planner allocates is freed.  Errors of the planner are raised.  Locks on
  * the tables are the caller's, from analysis.

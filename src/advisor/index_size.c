@@ -31,6 +31,7 @@
 #include "catalog/pg_inherits.h"
 #include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "storage/bufmgr.h"
@@ -273,6 +274,16 @@ describe_expressions(StewardSizeCache *cache, const StewardIndex *index,
 			}
 		next->null_frac = stats->null_frac;
 		next->width = width / Max(values, 1);
+		next->histogram = NULL;
+		if (stats->histogram != NULL)
+		{
+			next->histogram =
+				MemoryContextAlloc(GetMemoryChunkContext((void *) index),
+								   VARSIZE(stats->histogram));
+			memcpy(next->histogram, stats->histogram,
+				   VARSIZE(stats->histogram));
+		}
+		next->collation = exprCollation(lfirst(lc));
 
 		/* many different values are taken to grow with the table */
 		next->distinct = stats->distinct > 0.1 * table->tuples ?

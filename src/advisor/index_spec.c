@@ -122,6 +122,19 @@ steward_index_add_include(StewardIndex *index, AttrNumber attnum)
 	return true;
 }
 
+/* A copy of a value of variable length; NULL stays NULL. */
+static struct varlena *
+copy_varlena(const struct varlena *value)
+{
+	struct varlena *copy;
+
+	if (value == NULL)
+		return NULL;
+	copy = palloc(VARSIZE(value));
+	memcpy(copy, value, VARSIZE(value));
+	return copy;
+}
+
 /*
  * A copy with everything it points to, estimates included, in the current
  * memory context.
@@ -149,6 +162,9 @@ steward_index_copy(const StewardIndex *index)
 			{
 				copy->parts[i].exprs = palloc(size);
 				memcpy(copy->parts[i].exprs, part->exprs, size);
+				for (int e = 0; e < list_length(index->exprs); e++)
+					copy->parts[i].exprs[e].histogram =
+						copy_varlena(part->exprs[e].histogram);
 			}
 			if (part->attmap != NULL)
 			{

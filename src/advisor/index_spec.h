@@ -56,6 +56,8 @@ typedef struct StewardExprStats
 	float4		null_frac;
 	float4		distinct;		/* as pg_statistic.stadistinct */
 	int32		width;			/* bytes */
+	Oid			collation;		/* by which the histogram is sorted */
+	struct varlena *histogram;	/* array of values, or NULL */
 } StewardExprStats;
 
 /*

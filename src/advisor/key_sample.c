@@ -39,6 +39,7 @@
 #include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/ruleutils.h"
+#include "utils/typcache.h"
 
 #include "advisor/key_statistics.h"
 #include "base/compat.h"
@@ -50,6 +51,11 @@
 
 /* Rows of a sample for the statistics of an expression. */
 #define EXPRESSION_ROWS 10000
+
+/* Values of them for its histogram, no longer than this, and its bounds. */
+#define HISTOGRAM_SAMPLE 2000
+#define HISTOGRAM_BYTES 100
+#define HISTOGRAM_BOUNDS 101
 
 /* Statistics of one expression, by the expression. */
 typedef struct ExpressionStats
@@ -74,6 +80,9 @@ typedef struct ExpressionSample
 	double		nulls;
 	int			widths[STEWARD_KEY_VALUES];
 	HTAB	   *values;			/* of SampledValue */
+	MemoryContext context;		/* of the values kept for the histogram */
+	int			nkept;
+	Datum		kept[HISTOGRAM_SAMPLE];
 } ExpressionSample;
 
 /* Is this function written by somebody else than the server's authors? */
@@ -262,7 +271,66 @@ count_value(Datum value, bool isnull, void *arg)
 	}
 	entry = hash_search(sample->values, &hash, HASH_ENTER, &found);
 	entry->count = found ? entry->count + 1 : 1;
+
+	/* of all rows about equally many, without knowing how many will come */
+	if (sample->widths[at] <= HISTOGRAM_BYTES &&
+		((int) sample->rows) % (EXPRESSION_ROWS / HISTOGRAM_SAMPLE) == 0 &&
+		sample->nkept < HISTOGRAM_SAMPLE)
+	{
+		MemoryContext old = MemoryContextSwitchTo(sample->context);
+
+		sample->kept[sample->nkept++] = sample->typlen == -1 ?
+			PointerGetDatum(PG_DETOAST_DATUM_COPY(value)) :
+			datumCopy(value, sample->typbyval, sample->typlen);
+		MemoryContextSwitchTo(old);
+	}
 	return true;
+}
+
+/* How values of the expression are compared. */
+typedef struct Comparison
+{
+	FmgrInfo   *compare;
+	Oid			collation;
+} Comparison;
+
+static int
+compare_values(const void *a, const void *b, void *arg)
+{
+	Comparison *comparison = arg;
+
+	return DatumGetInt32(FunctionCall2Coll(comparison->compare,
+										   comparison->collation,
+										   *(const Datum *) a,
+										   *(const Datum *) b));
+}
+
+/*
+ * Bounds of a histogram from the values kept, in the current memory context;
+ * NULL if the type has no order or there are too few values.  Values wider than
+ * the limit are missing, so that it is none if there were many.
+ */
+static ArrayType *
+make_histogram(ExpressionSample *sample, Node *expr)
+{
+	TypeCacheEntry *type = lookup_type_cache(exprType(expr),
+											 TYPECACHE_CMP_PROC_FINFO |
+											 TYPECACHE_LT_OPR);
+	Comparison	comparison = {&type->cmp_proc_finfo, exprCollation(expr)};
+	Datum		bounds[HISTOGRAM_BOUNDS];
+	int			nbounds = Min(sample->nkept, HISTOGRAM_BOUNDS);
+
+	if (nbounds < 10 || !OidIsValid(type->cmp_proc_finfo.fn_oid) ||
+		!OidIsValid(type->lt_opr) ||
+		sample->nkept < 0.8 * (sample->rows - sample->nulls) /
+		(EXPRESSION_ROWS / HISTOGRAM_SAMPLE))
+		return NULL;
+	qsort_arg(sample->kept, sample->nkept, sizeof(Datum), compare_values,
+			  &comparison);
+	for (int i = 0; i < nbounds; i++)
+		bounds[i] = sample->kept[(int64) i * (sample->nkept - 1) / (nbounds - 1)];
+	return construct_array(bounds, nbounds, type->type_id, type->typlen,
+						   type->typbyval, type->typalign);
 }
 
 /*
@@ -301,7 +369,7 @@ static bool
 sample_expression(StewardTableStats *table, Node *expr,
 				  StewardKeyStats *stats)
 {
-	ExpressionSample sample = {0};
+	ExpressionSample *sample = palloc0(sizeof(ExpressionSample));
 	HASHCTL		control = {
 		.keysize = sizeof(uint32),
 		.entrysize = sizeof(SampledValue),
@@ -309,23 +377,29 @@ sample_expression(StewardTableStats *table, Node *expr,
 	};
 	bool		sampled;
 
-	get_typlenbyval(exprType(expr), &sample.typlen, &sample.typbyval);
-	if (sample.typlen == -2)
+	get_typlenbyval(exprType(expr), &sample->typlen, &sample->typbyval);
+	if (sample->typlen == -2)
 		return false;
-	sample.values = hash_create("pg_steward sample", 1024, &control,
+	sample->values = hash_create("pg_steward sample", 1024, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	sample->context = AllocSetContextCreate(CurrentMemoryContext,
+											"pg_steward values",
+											ALLOCSET_DEFAULT_SIZES);
 	sampled = steward_sample_values(table, expr, EXPRESSION_ROWS, count_value,
-									&sample) >= 1;
+									sample) >= 1;
 	if (sampled)
 	{
-		int			filled = Min(sample.rows, STEWARD_KEY_VALUES);
+		int			filled = Min(sample->rows, STEWARD_KEY_VALUES);
 
-		stats->null_frac = sample.nulls / sample.rows;
-		stats->distinct = estimate_distinct(&sample, table->tuples);
+		stats->null_frac = sample->nulls / sample->rows;
+		stats->distinct = estimate_distinct(sample, table->tuples);
+		stats->histogram = make_histogram(sample, expr);
 		for (int i = 0; i < STEWARD_KEY_VALUES; i++)
-			stats->widths[i] = sample.widths[i % filled];
+			stats->widths[i] = sample->widths[i % filled];
 	}
-	hash_destroy(sample.values);
+	hash_destroy(sample->values);
+	MemoryContextDelete(sample->context);
+	pfree(sample);
 	return sampled;
 }
 

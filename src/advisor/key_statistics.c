@@ -240,6 +240,8 @@ read_statistics(StewardKeyStats *stats, HeapTuple tuple, double rows)
 		width = Max(width - (width <= VARATT_SHORT_MAX ? 1 : VARHDRSZ), 0);
 	else if (stats->typlen > 0)
 		width = stats->typlen;
+	else
+		width = stats->widths[0];
 	fill_widths(stats, &mcv, &histogram, width);
 	if (mcv.nnumbers > 0)
 	{
@@ -266,6 +268,13 @@ steward_guess_stats(Oid type, int32 typmod, double rows)
 	stats->distinct = Max(Min(UNKNOWN_DISTINCT, rows), 1);
 	if (type == BOOLOID)
 		stats->distinct = 2;
+	if (type == NAMEOID)
+	{
+		/* kept as a string of its length */
+		stats->typlen = -2;
+		stats->typalign = TYPALIGN_CHAR;
+		width = 16;
+	}
 	for (int i = 0; i < STEWARD_KEY_VALUES; i++)
 		stats->widths[i] = width;
 	return stats;

@@ -14,6 +14,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "utils/array.h"
 #include "utils/hsearch.h"
 
 #include "advisor/index_size.h"
@@ -40,6 +41,9 @@ typedef struct StewardKeyStats
 	 * of fixed length.
 	 */
 	int			widths[STEWARD_KEY_VALUES];
+
+	/* of expressions: values at equal shares of the rows, ascending, or NULL */
+	ArrayType  *histogram;
 } StewardKeyStats;
 
 /* What one run of the advisor knows about one table or partition. */

@@ -166,7 +166,9 @@ walk_scan(Walk *walk, Plan *plan, double loops, bool limited)
 			{
 				IndexOnlyScan *scan = (IndexOnlyScan *) plan;
 
+				/* here conditions name columns of the index */
 				use_index(walk, scan->indexid);
+				judge_scan(walk, &scan->scan, scan->indexqual, plan->qual);
 				if (limited && plan->qual != NIL)
 					walk->result->risks |= STEWARD_RISK_LIMIT;
 				break;

@@ -33,7 +33,7 @@
 /* Rows of a sample, tables that are sampled at most, and their least size. */
 #define SAMPLE_ROWS 4000
 #define MAX_SAMPLES 200
-#define MIN_PAGES 20
+#define MIN_PAGES 100
 
 #define NULL_HASH 0x9e3779b9
 
