@@ -342,7 +342,8 @@ steward_statement_visit(StewardWorkload *workload, StewardStatement *statement,
 		statement->skipped = "one of its tables is locked";
 	}
 	else if (error && error->sqlerrcode == ERRCODE_SYNTAX_ERROR &&
-			 statement->queryid != 0 && steward_text_is_command(statement->text))
+			 statement->queryid != 0 &&
+			 steward_text_is_command(statement->text, statement->toplevel))
 		statement->irrelevant = true;
 	else if (error)
 		statement->skipped = MemoryContextStrdup(workload->context,

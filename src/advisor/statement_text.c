@@ -400,21 +400,25 @@ steward_text_name_at(const char *text, int position)
 
 /*
  * Does a text begin like a command that has no plan?  For those that cannot be
- * parsed: since 18 constants of commands are replaced as well.
+ * parsed: since 18 constants of commands are replaced as well.  What a function
+ * has may be an expression and begin with any word.
  */
 bool
-steward_text_is_command(const char *text)
+steward_text_is_command(const char *text, bool toplevel)
 {
+	static const char *const queries[] = {"select", "insert", "update",
+	"delete", "merge", "with", "values", "table", "(", NULL};
 	static const char *const commands[] = {"alter", "analyze", "call",
 		"checkpoint", "close", "cluster", "comment", "copy", "create",
 		"deallocate", "declare", "discard", "do", "drop", "execute", "explain",
 		"fetch", "grant", "listen", "lock", "move", "notify", "prepare",
 		"reindex", "reset", "revoke", "rollback", "savepoint", "security",
-	"set", "show", "truncate", "vacuum", NULL};
+	"set", "show", "truncate", "vacuum", "wait", NULL};
 	Tokens		tokens;
 
 	scan_text(text, &tokens);
-	return token_is_one_of(&tokens, 0, commands);
+	return toplevel ? !token_is_one_of(&tokens, 0, queries) :
+		token_is_one_of(&tokens, 0, commands);
 }
 
 /*
