@@ -21,11 +21,14 @@ OBJS = \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
+	src/advisor/index_compare.o \
 	src/advisor/index_ddl.o \
 	src/advisor/index_definition.o \
+	src/advisor/index_foreign_key.o \
 	src/advisor/index_inspect.o \
 	src/advisor/index_size.o \
 	src/advisor/index_spec.o \
+	src/advisor/index_state.o \
 	src/advisor/key_combinations.o \
 	src/advisor/key_sample.o \
 	src/advisor/key_statistics.o \
@@ -44,13 +47,17 @@ OBJS = \
 	src/advisor/write_cost.o \
 	src/base/guc.o \
 	src/base/info.o \
+	src/base/launcher.o \
+	src/base/machine.o \
 	src/base/query.o \
+	src/base/read_stream.o \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
 	src/latency/histogram.o \
 	src/latency/latency_reports.o \
 	src/latency/n_plus_one.o \
+	src/latency/n_plus_one_chance.o \
 	src/latency/n_plus_one_group.o \
 	src/latency/n_plus_one_report.o \
 	src/latency/n_plus_one_rule.o \
@@ -66,7 +73,41 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
-	src/storage/relation_files.o
+	src/pool/pool_count.o \
+	src/pool/pool_event.o \
+	src/pool/pool_log.o \
+	src/pool/pool_plan.o \
+	src/pool/pool_reports.o \
+	src/pool/pool_store.o \
+	src/pool/pressure.o \
+	src/pool/refusals.o \
+	src/pool/sampler.o \
+	src/storage/bloat_report.o \
+	src/storage/bloat_target.o \
+	src/storage/block_sample.o \
+	src/storage/brin_bloat.o \
+	src/storage/btree_bloat.o \
+	src/storage/btree_fate.o \
+	src/storage/btree_page.o \
+	src/storage/disk_usage.o \
+	src/storage/estimate.o \
+	src/storage/free_map.o \
+	src/storage/gin_bloat.o \
+	src/storage/gist_bloat.o \
+	src/storage/hash_bloat.o \
+	src/storage/heap_bloat.o \
+	src/storage/heap_scan.o \
+	src/storage/index_bloat.o \
+	src/storage/index_heap.o \
+	src/storage/index_pages.o \
+	src/storage/index_quick.o \
+	src/storage/index_sample.o \
+	src/storage/quick_bloat.o \
+	src/storage/relation_files.o \
+	src/storage/relation_sizes.o \
+	src/storage/rewrite_model.o \
+	src/storage/spgist_bloat.o \
+	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
@@ -86,16 +127,21 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	table_bloat \
+	disk_usage \
 	connections \
+	pool \
 	cache_and_indexes \
 	advisor \
+	index_hygiene \
 	vacuum \
 	advisor_models \
 	advisor_candidates \
 	replication \
+	index_bloat \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = locked_relations
+ISOLATION      = bloat_locks index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

@@ -18,7 +18,10 @@ SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
    AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
                       AND (t.typrelid <> 0 OR t.typelem <> 0))
    AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_steward')
-   AND obj_description(d.objid, d.classid::regclass::text) IS NULL;
+   AND obj_description(d.objid, d.classid::regclass::text) IS NULL
+   -- since 17 the row types of tables are members, too
+   AND NOT (d.classid = 'pg_type'::regclass
+            AND EXISTS (SELECT FROM pg_type t WHERE t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0)));
 
 -- expected to be empty: columns of our tables and views without a comment
 SELECT c.oid::regclass, a.attname

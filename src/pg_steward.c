@@ -18,9 +18,14 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/launcher.h"
 #include "base/shmem.h"
 #include "latency/n_plus_one.h"
 #include "latency/tracker.h"
+#include "pool/pool_event.h"
+#include "pool/pool_store.h"
+#include "pool/refusals.h"
+#include "pool/sampler.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
 
@@ -36,4 +41,9 @@ _PG_init(void)
 	steward_shmem_init();
 	steward_tracker_init();
 	steward_nplusone_init();
+	steward_launcher_init();
+	steward_pool_store_init();
+	steward_refusals_init();
+	steward_sampler_init();
+	steward_pool_event_init();
 }

@@ -61,12 +61,6 @@
 #include "utils/queryjumble.h"
 #endif
 
-/* Ownership of a relation: one function for all kinds of objects since 16. */
-#if PG_VERSION_NUM < 160000
-#define object_ownercheck(classid, objectid, roleid) \
-	pg_class_ownercheck((objectid), (roleid))
-#endif
-
 /* Planning a query with all hooks: EXPLAIN has a say since 19. */
 #if PG_VERSION_NUM >= 190000
 #define STEWARD_PLAN_QUERY(query, text, cursor_options) \
@@ -99,6 +93,15 @@
 #define STEWARD_EXPLAIN_STATE_HEADER "commands/explain.h"
 #endif
 
+/* File numbers of mapped catalogs, and who owns a temporary schema. */
+#if PG_VERSION_NUM < 160000
+#define RelationMapOidToFilenumber(relid, shared) \
+	RelationMapOidToFilenode(relid, shared)
+#endif
+#if PG_VERSION_NUM < 170000
+#define GetTempNamespaceProcNumber(schema) GetTempNamespaceBackendId(schema)
+#endif
+
 /* Parameters of post_parse_analyze_hook. */
 #if PG_VERSION_NUM >= 190000
 #define POST_PARSE_ANALYZE_PARAMS \
@@ -116,14 +119,16 @@
 #endif
 
 /*
- * Rows of a query, after its timer was stopped.  Before 16 the executor knows
- * only those of the latest fetch from a cursor, but the timer counts all.
+ * Rows of a query.  Before 16 the executor knows only those of the latest
+ * fetch from a cursor, but the timer counts all: like time, apart from what it
+ * has summed up already.
  */
 #if PG_VERSION_NUM >= 160000
 #define STEWARD_ROWS_PROCESSED(query) ((query)->estate->es_total_processed)
 #else
 #define STEWARD_ROWS_PROCESSED(query) \
-	((uint64) (query)->totaltime->ntuples)
+	((uint64) (int64) ((query)->totaltime->ntuples + \
+					   (query)->totaltime->tuplecount))
 #endif
 
 /*
@@ -134,19 +139,112 @@
 #define STEWARD_QUERY_TIMER(query) ((query)->query_instr)
 #define STEWARD_REQUEST_TIMER(query, options) \
 	((query)->query_instr_options |= (options))
+#define STEWARD_REQUESTS_TIMER true
 #define STEWARD_ALLOCATE_TIMER(query, options) ((void) 0)
-#define STEWARD_TIMER_STOP(timer) ((void) 0)
 #define STEWARD_TIMER_NS(timer) INSTR_TIME_GET_NANOSEC((timer)->total)
-#define STEWARD_TIMER_UNFINISHED_NS(timer) 0
 #else
 #define STEWARD_QUERY_TIMER(query) ((query)->totaltime)
 #define STEWARD_REQUEST_TIMER(query, options) ((void) 0)
+#define STEWARD_REQUESTS_TIMER false
 #define STEWARD_ALLOCATE_TIMER(query, options) \
 	((query)->totaltime = InstrAlloc(1, (options), false))
-#define STEWARD_TIMER_STOP(timer) InstrEndLoop(timer)
-#define STEWARD_TIMER_NS(timer) ((int64) ((timer)->total * 1e9))
-#define STEWARD_TIMER_UNFINISHED_NS(timer) \
-	INSTR_TIME_GET_NANOSEC((timer)->counter)
+#define STEWARD_TIMER_NS(timer) \
+	((int64) ((timer)->total * 1e9) + \
+	 (int64) INSTR_TIME_GET_NANOSEC((timer)->counter))
+#endif
+
+/* Foreign keys over periods of time (Form_pg_constraint): since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) ((form)->conperiod)
+#else
+#define STEWARD_CONSTRAINT_HAS_PERIOD(form) false
+#endif
+
+/*
+ * Slots that ordinary users cannot have, and how many of max_connections are
+ * free; users of these include storage/proc.h and postmaster/postmaster.h.
+ * Before 16 one can only ask whether there are at least so many.
+ */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_RESERVED_SLOTS \
+	(SuperuserReservedConnections + ReservedConnections)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	((void) HaveNFreeProcs((max), &(nfree)))
+#else
+#define STEWARD_RESERVED_SLOTS (ReservedBackends)
+#define pgstat_get_local_beentry_by_index(i) \
+	pgstat_fetch_stat_local_beentry(i)
+#define STEWARD_COUNT_FREE_SLOTS(max, nfree) \
+	do { \
+		int			high_ = (max) + 1; \
+\
+		(nfree) = 0; \
+		while (high_ - (nfree) > 1) \
+		{ \
+			int			middle_ = (nfree) + (high_ - (nfree)) / 2; \
+\
+			if (HaveNFreeProcs(middle_)) \
+				(nfree) = middle_; \
+			else \
+				high_ = middle_; \
+		} \
+	} while (0)
+#endif
+
+/*
+ * Reading ahead: read_stream_begin_relation() and family since 17, and since
+ * 18 in batches, for callbacks that take no lock.
+ */
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#else
+#define STEWARD_NEEDS_READ_STREAM
+#include "base/read_stream.h"
+#define ReadStream StewardReadStream
+#define READ_STREAM_MAINTENANCE 0x01
+#define READ_STREAM_SEQUENTIAL 0x02
+#define read_stream_begin_relation steward_read_stream_begin
+#define read_stream_next_buffer steward_read_stream_next
+#define read_stream_end steward_read_stream_end
+#endif
+#if PG_VERSION_NUM < 180000
+#define READ_STREAM_USE_BATCHING 0
+#endif
+
+/* File number of a relation, and the path of its first file. */
+#if PG_VERSION_NUM < 160000
+typedef Oid RelFileNumber;
+#define RelationMapOidToFilenumber(relid, shared) \
+	RelationMapOidToFilenode(relid, shared)
+#define object_ownercheck(classid, objectid, roleid) \
+	pg_class_ownercheck(objectid, roleid)
+#endif
+#if PG_VERSION_NUM < 170000
+#define INVALID_PROC_NUMBER InvalidBackendId
+#define ProcNumberForTempRelations() BackendIdForTempRelations()
+#endif
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	pstrdup(GetRelationPath(database, tablespace, number, owner, \
+							MAIN_FORKNUM).str)
+#else
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	GetRelationPath(database, tablespace, number, owner, MAIN_FORKNUM)
+#endif
+
+/* Result of gistSplit(): spelt differently before 16. */
+#if PG_VERSION_NUM < 160000
+#define SplitPageLayout SplitedPageLayout
+#endif
+
+/* Allocation by type: since 16. */
+#ifndef palloc_array
+#define palloc_array(type, count) ((type *) palloc(sizeof(type) * (count)))
+#define palloc0_array(type, count) ((type *) palloc0(sizeof(type) * (count)))
+#endif
+#ifndef palloc_object
+#define palloc_object(type) ((type *) palloc(sizeof(type)))
+#define palloc0_object(type) ((type *) palloc0(sizeof(type)))
 #endif
 
 /*

@@ -31,6 +31,17 @@ bool		steward_nplusone = true;
 int			steward_nplusone_threshold = 5;
 int			steward_nplusone_gap = 50;
 int			steward_nplusone_max = 1000;
+int			steward_pool_sample_interval = 5;
+int			steward_pool_warning_after = 600;
+int			steward_pool_critical_after = 300;
+int			steward_pool_clear_after = 120;
+int			steward_pool_reminder = 3600;
+double		steward_pool_warning_pct = 75;
+double		steward_pool_critical_pct = 90;
+double		steward_pool_immediate_pct = 97;
+int			steward_pool_event_retention = 30;
+char	   *steward_notify_channel = NULL;
+int			steward_bloat_max_blocks = 100000;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -148,6 +159,93 @@ define_nplusone_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* A share of the slots, and a time, both read when the server reloads. */
+static void
+define_pool_pct(const char *name, const char *description, double *variable)
+{
+	DefineCustomRealVariable(name, description,
+							 "In percent of the slots that are not reserved.",
+							 variable, *variable, 0, 100,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_pool_seconds(const char *name, const char *description,
+					const char *more, int *variable, int min, int max)
+{
+	DefineCustomIntVariable(name, description, more, variable, *variable,
+							min, max, PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+/* A channel that pg_notify() takes, or none. */
+static bool
+check_channel(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || strlen(*newval) < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("A channel name is at most %d bytes long.",
+						NAMEDATALEN - 1);
+	return false;
+}
+
+/* Settings of src/pool. */
+static void
+define_pool_settings(void)
+{
+	define_pool_seconds("pg_steward.pool_sample_interval",
+						"Time between two counts of the connections, in seconds.",
+						"Zero turns counting, its history and its warnings off.",
+						&steward_pool_sample_interval, 0, 3600);
+	define_pool_pct("pg_steward.pool_warning_pct",
+					"Use of connection slots that is a warning if it lasts.",
+					&steward_pool_warning_pct);
+	define_pool_seconds("pg_steward.pool_warning_after",
+						"How long the use of slots must be above pool_warning_pct, in seconds.",
+						NULL, &steward_pool_warning_after, 0, 86400);
+	define_pool_pct("pg_steward.pool_critical_pct",
+					"Use of connection slots that is critical if it lasts.",
+					&steward_pool_critical_pct);
+	define_pool_seconds("pg_steward.pool_critical_after",
+						"How long the use of slots must be above pool_critical_pct, in seconds.",
+						NULL, &steward_pool_critical_after, 0, 86400);
+	define_pool_pct("pg_steward.pool_immediate_pct",
+					"Use of connection slots that is critical at once.",
+					&steward_pool_immediate_pct);
+	define_pool_seconds("pg_steward.pool_clear_after",
+						"How long the use of slots must be 10 points below a threshold to end its level, in seconds.",
+						NULL, &steward_pool_clear_after, 0, 86400);
+	define_pool_seconds("pg_steward.pool_reminder",
+						"Time after which a level that lasts is logged again, in seconds.",
+						"Zero logs changes only.",
+						&steward_pool_reminder, 0, 7 * 86400);
+	DefineCustomIntVariable("pg_steward.pool_event_retention",
+							"How long changes of the pool's level are kept in steward.pool_event, in days.",
+							NULL,
+							&steward_pool_event_retention, 30, 1, 3650,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_steward.notify_channel",
+							   "Channel on which databases that have the extension are notified of changes of the pool's level.",
+							   "The payload is JSON. Empty for none.",
+							   &steward_notify_channel, "",
+							   PGC_SIGHUP, 0, check_channel, NULL, NULL);
+}
+
+/* Settings of src/storage. */
+static void
+define_storage_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.bloat_max_blocks",
+							"Most blocks of tables or indexes that one bloat report reads.",
+							"They are divided among relations by size; what gets none says so. Any user may change it.",
+							&steward_bloat_max_blocks,
+							100000,
+							100, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -168,6 +266,8 @@ steward_guc_init(void)
 
 	define_latency_settings();
 	define_nplusone_settings();
+	define_pool_settings();
+	define_storage_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

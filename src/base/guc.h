@@ -36,10 +36,24 @@ extern int	steward_latency_warning;
 extern int	steward_latency_critical;
 
 /* pg_steward.n_plus_one and n_plus_one_*: see latency/n_plus_one.c */
-extern bool steward_nplusone;
+extern STEWARD_HIDDEN bool steward_nplusone;
 extern int	steward_nplusone_threshold; /* executions */
-extern int	steward_nplusone_gap;	/* milliseconds */
+extern STEWARD_HIDDEN int steward_nplusone_gap; /* milliseconds */
 extern int	steward_nplusone_max;	/* pairs kept in shared memory */
+
+/* pg_steward.pool_*: see pool/sampler.c and pool/pressure.c */
+extern int	steward_pool_sample_interval;	/* seconds, 0: off */
+extern int	steward_pool_warning_after; /* seconds */
+extern int	steward_pool_critical_after;	/* seconds */
+extern int	steward_pool_clear_after;	/* seconds */
+extern int	steward_pool_reminder;	/* seconds, 0: none */
+extern double steward_pool_warning_pct;
+extern double steward_pool_critical_pct;
+extern double steward_pool_immediate_pct;
+extern int	steward_pool_event_retention;	/* days */
+extern char *steward_notify_channel;
+/* pg_steward.bloat_max_blocks: blocks that one bloat report may read */
+extern int	steward_bloat_max_blocks;
 
 extern void steward_guc_init(void);
 

@@ -15,20 +15,18 @@
 #include "nodes/nodes.h"
 
 /*
- * Valid during the call that receives it.  Latency is elapsed_ns + waited_ns.
+ * Valid during the call that receives it.
  */
 typedef struct StewardExecution
 {
-	int64		queryid;
-	CmdType		command;
-	bool		toplevel;		/* sent by the client itself */
-	int			nesting;		/* statements running around this one */
-	uint64		rows;			/* processed or returned */
-	int64		elapsed_ns;		/* inside the executor */
-	int64		waited_ns;		/* from the client's message to the executor:
-								 * parse, locks, plan; 0 if nested */
-	TimestampTz started;		/* when the executor was ready to run it */
 	QueryDesc  *query;			/* its plan, parameters and source text */
+	int64		queryid;
+	int			nesting;		/* statements running around this one; 0: sent
+								 * by the client itself */
+	uint64		rows;			/* processed or returned, when it has ended */
+	TimestampTz started;		/* when the executor was ready to run it */
+	int64		waited_us;		/* from the client's message to the executor:
+								 * parse, locks, plan; 0 if nested */
 } StewardExecution;
 
 #endif							/* STEWARD_EXECUTION_H */

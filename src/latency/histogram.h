@@ -12,10 +12,14 @@
 
 #include "port/pg_bitutils.h"
 
+#define NS_IN_US INT64CONST(1000)
+
 #define STEWARD_HISTOGRAM_UNIT_NS	64	/* width of the first buckets */
 #define STEWARD_HISTOGRAM_UNIT_BITS 6
 #define STEWARD_HISTOGRAM_ROWS		33	/* octaves, 64 ns to 73 minutes */
 #define STEWARD_HISTOGRAM_COLUMNS	16	/* buckets an octave */
+#define STEWARD_HISTOGRAM_COLUMN_BITS 4
+#define STEWARD_HISTOGRAM_END_NS	(INT64CONST(1) << 42)
 #define STEWARD_HISTOGRAM_BUCKETS \
 	(STEWARD_HISTOGRAM_ROWS * STEWARD_HISTOGRAM_COLUMNS)
 
@@ -29,23 +33,32 @@ typedef struct StewardHistogram
 } StewardHistogram;
 
 /*
- * Bucket of a duration.  A negative one, which only a clock that was set back
- * can produce, counts as 0; what exceeds the range is in the last bucket.
+ * Bucket of a duration that is in the range, 0 to STEWARD_HISTOGRAM_END_NS.
+ * Above the first row, the leading bit gives the octave and the four bits
+ * after it the column.
  */
 static pg_attribute_always_inline uint32
+steward_histogram_bucket_within(int64 duration_ns)
+{
+	uint64		units = (uint64) duration_ns >> STEWARD_HISTOGRAM_UNIT_BITS;
+	uint32		shift = pg_leftmost_one_pos64(units | STEWARD_HISTOGRAM_COLUMNS) -
+		STEWARD_HISTOGRAM_COLUMN_BITS;
+
+	return shift * STEWARD_HISTOGRAM_COLUMNS + (uint32) (units >> shift);
+}
+
+/*
+ * Bucket of any duration.  A negative one, which only a clock that was set back
+ * can produce, counts as 0; what exceeds the range is in the last bucket.
+ */
+static inline uint32
 steward_histogram_bucket(int64 duration_ns)
 {
-	uint64		units = duration_ns > 0 ?
-		(uint64) duration_ns >> STEWARD_HISTOGRAM_UNIT_BITS : 0;
-	uint32		octave;
-
-	if (units < STEWARD_HISTOGRAM_COLUMNS)
-		return (uint32) units;
-	octave = pg_leftmost_one_pos64(units) - 3;
-	if (octave >= STEWARD_HISTOGRAM_ROWS)
+	if (duration_ns < 0)
+		return 0;
+	if (duration_ns >= STEWARD_HISTOGRAM_END_NS)
 		return STEWARD_HISTOGRAM_BUCKETS - 1;
-	return octave * STEWARD_HISTOGRAM_COLUMNS +
-		(uint32) ((units >> (octave - 1)) & (STEWARD_HISTOGRAM_COLUMNS - 1));
+	return steward_histogram_bucket_within(duration_ns);
 }
 
 extern double steward_histogram_lower_ns(int bucket);

@@ -24,8 +24,8 @@
  * Statements inside functions have no lists: there is no round trip to save,
  * and the statement that called the function is the parent.
  *
- * Cost.  An execution writes one cache line of its statement and one of the
- * session.  No clock is read, no memory allocated, no lock taken.  A counter
+ * Cost.  An execution (n_plus_one_record.h) writes one cache line of its
+ * statement and one of the session.  No clock is read, no memory allocated, no lock taken.  A counter
  * of the session, its version, changes when a list runs; only then a
  * statement looks at the lists.  Shared memory is written when a group
  * reaches the threshold, when it has grown fourfold, when it has reached the
@@ -45,22 +45,26 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 
 #include "base/guc.h"
 #include "latency/n_plus_one.h"
-#include "latency/n_plus_one_session.h"
+#include "latency/n_plus_one_record.h"
+
+/* Versions for clients' statements are apart from those for lists. */
+#define FIRST_CLIENT_VERSION (UINT32_C(1) << 31)
 
 RepeatSession steward_repeat_session pg_attribute_aligned(PG_CACHE_LINE_SIZE);
 
 #define session steward_repeat_session
 
-/* End all groups that are published, and forget all lists. */
-static pg_noinline void
-end_burst(RepeatReason reason)
+/*
+ * End all groups that are published, and forget all lists.
+ */
+void
+steward_repeat_end_burst(RepeatReason reason)
 {
 	while (session.open != 0)
 	{
@@ -83,16 +87,17 @@ end_burst(RepeatReason reason)
 static void
 end_session(int code, Datum arg)
 {
-	end_burst(REPEAT_EXIT);
+	steward_repeat_end_burst(REPEAT_EXIT);
 }
 
 /*
  * Find a place for a statement that is not remembered, in place of the one in
  * its set with the longest time since its transaction.
  */
-static pg_noinline int
-remember_statement(int64 queryid, int first)
+RepeatStatement *
+steward_repeat_remember(int64 queryid)
 {
+	int			first = STEWARD_REPEAT_FIRST(queryid);
 	RepeatStatement *statement;
 	RepeatContext *context;
 	int			index = first;
@@ -118,28 +123,15 @@ remember_statement(int64 queryid, int first)
 	statement->version = session.version - 1;
 	context->burst = session.burst;
 	session.queryids[index] = queryid;
-	if (session.last_statement == index)
-		session.last_statement = -1;
+	if (session.last_statement == statement)
+		session.last_statement = NULL;
 	if (!session.registered)
 	{
 		session.registered = true;
+		session.client_version = FIRST_CLIENT_VERSION;
 		before_shmem_exit(end_session, (Datum) 0);
 	}
-	return index;
-}
-
-/* The statement's place; it gets one if it has none. */
-static inline int
-find_statement(int64 queryid)
-{
-	int			first = (queryid & (REPEAT_SETS - 1)) * REPEAT_WAYS;
-
-	for (int i = first; i < first + REPEAT_WAYS; i++)
-	{
-		if (likely(session.queryids[i] == queryid))
-			return i;
-	}
-	return remember_statement(queryid, first);
+	return statement;
 }
 
 /* Start a group anew, with the next execution as its first. */
@@ -156,10 +148,10 @@ restart_group(RepeatStatement *statement, RepeatContext *context)
  * The lists have changed since the statement looked at them.  End its group
  * if the parent ran again, and start to count for the new ones.
  */
-static pg_noinline void
-look_at_lists(int index)
+void
+steward_repeat_look_at_lists(RepeatStatement *statement)
 {
-	RepeatStatement *statement = &session.statements[index];
+	int			index = statement - session.statements;
 	RepeatContext *context = &session.contexts[index];
 	uint32		over = 0;
 
@@ -192,22 +184,24 @@ look_at_lists(int index)
 		steward_repeat_next_look(index);
 }
 
-/* A statement inside a function: its caller is another one than before. */
-static pg_noinline void
-look_at_caller(int index)
+/*
+ * A statement inside a function: its caller is another one than before.
+ */
+void
+steward_repeat_look_at_caller(RepeatStatement *statement)
 {
-	RepeatStatement *statement = &session.statements[index];
-	RepeatContext *context = &session.contexts[index];
-
 	statement->version = session.client_version;
-	restart_group(statement, context);
+	restart_group(statement,
+				  &session.contexts[statement - session.statements]);
 }
 
-/* The transaction of a statement's latest execution is over. */
-static pg_noinline void
-end_transaction(int index)
+/*
+ * The transaction of a statement's latest execution is over.
+ */
+void
+steward_repeat_end_transaction(RepeatStatement *statement)
 {
-	RepeatStatement *statement = &session.statements[index];
+	int			index = statement - session.statements;
 	RepeatContext *context = &session.contexts[index];
 	uint32		over = 0;
 
@@ -230,8 +224,8 @@ end_transaction(int index)
  * A transaction starts: those of statements with a published group are over,
  * unless it is the same.
  */
-static pg_noinline void
-end_open_transactions(TimestampTz xact)
+void
+steward_repeat_end_open_transactions(TimestampTz xact)
 {
 	uint64		open = session.open;
 
@@ -245,16 +239,18 @@ end_open_transactions(TimestampTz xact)
 		if (statement->xact != xact &&
 			statement->calls - statement->xact_base > 1)
 		{
-			end_transaction(index);
+			steward_repeat_end_transaction(statement);
 			statement->xact_base = statement->calls;
 		}
 	}
 }
 
-/* Remember a statement that returned several rows. */
-static pg_noinline void
-remember_list(RepeatStatement *statement, int64 queryid, uint64 rows,
-			  TimestampTz xact)
+/*
+ * Remember a statement that returned several rows.
+ */
+void
+steward_repeat_remember_list(RepeatStatement *statement, int64 queryid,
+							 uint64 rows, TimestampTz xact)
 {
 	RepeatList *list = &session.lists[0];
 
@@ -279,96 +275,25 @@ remember_list(RepeatStatement *statement, int64 queryid, uint64 rows,
 	session.version++;
 }
 
-/* Publish a group, or look at the values of one of its first executions. */
-static pg_noinline void
-look_at_group(int index, const StewardExecution *execution)
+/*
+ * Publish a group, or look at the values of one of its first executions.
+ */
+void
+steward_repeat_look_at_group(RepeatStatement *statement,
+							 const StewardExecution *execution,
+							 int64 latency_ns)
 {
-	RepeatStatement *statement = &session.statements[index];
+	int			index = statement - session.statements;
 	RepeatContext *context = &session.contexts[index];
 	uint32		count = statement->calls - statement->group_base;
 
 	if (count == 1)
-		steward_repeat_begin(index, execution);
+		steward_repeat_begin(index, execution, latency_ns);
 	else if (context->sampled < REPEAT_SAMPLES &&
 			 context->sampled_groups < REPEAT_SAMPLED_GROUPS)
 		steward_repeat_sample(context, execution);
 	steward_repeat_close(index, 0, REPEAT_GREW);
 	steward_repeat_next_look(index);
-}
-
-/*
- * A planned statement has ended.  Called for each of them, with or without
- * nested ones.  Raises no error.
- */
-void
-steward_nplusone_record(const StewardExecution *execution)
-{
-	RepeatSession *state = &session;
-	RepeatStatement *statement;
-	TimestampTz xact;
-	int64		start_ns;
-	int64		pause_ns;
-	bool		nested = execution->nesting > 0;
-	int			index;
-
-	if (!steward_nplusone)
-		return;
-
-	xact = GetCurrentTransactionStartTimestamp();
-	start_ns = execution->started * REPEAT_NS_PER_US;
-	pause_ns = start_ns - state->last_end_ns;
-	if (xact != state->last_xact && !nested)
-	{
-		if (unlikely(pause_ns - execution->waited_ns >
-					 steward_nplusone_gap * REPEAT_NS_PER_MS))
-			end_burst(REPEAT_PAUSE);
-		else if (unlikely(state->repeated))
-			end_open_transactions(xact);
-	}
-	if (unlikely(execution->started < state->last_started ||
-				 execution->nesting < state->last_nesting))
-		steward_repeat_enclose(execution);
-
-	index = find_statement(execution->queryid);
-	statement = &state->statements[index];
-	if (unlikely(nested))
-	{
-		if (statement->version != state->client_version)
-			look_at_caller(index);
-	}
-	else if (unlikely(statement->version != state->version))
-		look_at_lists(index);
-	if (statement->xact != xact)
-	{
-		if (unlikely(statement->calls - statement->xact_base > 1))
-			end_transaction(index);
-		statement->xact = xact;
-		statement->xact_base = statement->calls;
-	}
-	else
-		state->repeated = true;
-
-	statement->calls++;
-	statement->rows += execution->rows;
-	statement->time_ns += execution->elapsed_ns + execution->waited_ns;
-	if (state->last_statement == index)
-		statement->consecutive++;
-	if (pause_ns < statement->min_pause_ns)
-		statement->min_pause_ns = Max(pause_ns, 0);
-	statement->pause_ns += Min(pause_ns, REPEAT_MAX_PAUSE * (int64) statement->min_pause_ns);
-	state->last_end_ns = start_ns + execution->elapsed_ns;
-	state->last_xact = xact;
-	state->last_started = execution->started;
-	state->last_nesting = execution->nesting;
-	state->last_statement = index;
-
-	if (unlikely(statement->calls == statement->next_look))
-		look_at_group(index, execution);
-	if (unlikely(nested))
-		return;
-	state->client_version++;
-	if (execution->rows > 1 && execution->command == CMD_SELECT)
-		remember_list(statement, execution->queryid, execution->rows, xact);
 }
 
 /*

@@ -10,9 +10,6 @@
 #ifndef STEWARD_N_PLUS_ONE_H
 #define STEWARD_N_PLUS_ONE_H
 
-#include "latency/execution.h"
-
 extern void steward_nplusone_init(void);
-extern void steward_nplusone_record(const StewardExecution *execution);
 
 #endif							/* STEWARD_N_PLUS_ONE_H */

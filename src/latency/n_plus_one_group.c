@@ -52,7 +52,8 @@
  * A group starts with this execution, which is counted already.
  */
 void
-steward_repeat_begin(int index, const StewardExecution *execution)
+steward_repeat_begin(int index, const StewardExecution *execution,
+					 int64 latency_ns)
 {
 	RepeatStatement *statement = &session.statements[index];
 	RepeatContext *context = &session.contexts[index];
@@ -62,12 +63,11 @@ steward_repeat_begin(int index, const StewardExecution *execution)
 	context->sampled = 0;
 	context->distinct = 0;
 	context->nesting = execution->nesting;
-	context->command = execution->command;
+	context->command = execution->query->operation;
 	context->published = false;
 	context->started = execution->started;
 	context->rows_base = statement->rows - execution->rows;
-	context->time_base = statement->time_ns - execution->elapsed_ns -
-		execution->waited_ns;
+	context->time_base = statement->time_ns - latency_ns;
 	context->pause_base = statement->pause_ns;
 	context->consecutive_base = statement->consecutive;
 	statement->min_pause_ns = PG_UINT32_MAX;
@@ -126,7 +126,7 @@ take_totals(int index, StewardRepeatTotals *totals)
 static int
 place_of(int64 queryid)
 {
-	int			first = (queryid & (REPEAT_SETS - 1)) * REPEAT_WAYS;
+	int			first = STEWARD_REPEAT_FIRST(queryid);
 
 	for (int i = first; i < first + REPEAT_WAYS; i++)
 	{

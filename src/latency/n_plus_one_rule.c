@@ -11,12 +11,18 @@
  *	 asks several times;
  * - most groups ran while the parent did;
  * - in total there are as many executions of the child as rows of the parent,
- *	 which also holds where a pooler tears groups apart.
- * A parent that only happened to run before has groups of any size, or few.
+ *	 which also holds where a pooler tears groups apart;
+ * - in total there are as many executions of the child as rows of another
+ *	 child of the same parent, whose groups these are rows of: the inner loop
+ *	 of two, with lists too short to make groups of their own.
+ * A parent that only happened to run before has groups of any size, or few,
+ * or of one size after few rows as after many.
  *
  * Groups without such a parent are candidates only if they are one piece of
  * work for themselves ("coherent"): connections in use all the time repeat
- * the same few statements without end.
+ * the same few statements without end.  What is repeated the same number of
+ * times between two executions of a list is one, too, even if the list has
+ * nothing to do with it.
  *
  * Nested statements are never n_plus_one: no round trip can be saved.
  *
@@ -30,7 +36,6 @@
 
 #include "common/int.h"
 
-#include "base/guc.h"
 #include "latency/n_plus_one_rule.h"
 
 /* The numbers of the rule. */
@@ -38,12 +43,16 @@
 #define MIN_MATCHED 0.5
 #define MIN_STEADY_RATIO 0.1
 #define MAX_STEADY_RATIO 1.05
-#define MIN_LISTS_DEVIATION2 0.01	/* of rows of the parent */
+#define MIN_STEADY_RATE 0.4
+#define MAX_LOOP_PAUSE 5.5		/* mean pause / shortest pause of a group */
+#define NO_PAUSE_NS 10000.0		/* mean pause of a pipeline, at most */
+#define MAX_REGULAR_DEVIATION2 0.01 /* of executions, by chance none */
+#define MIN_REGULAR_RATE 0.8
+#define MIN_INNER_AGREEMENT 0.9 /* of executions and rows, either way */
 #define MIN_TOTAL_GROUPS 5
 #define MIN_TOTAL_RATIO 0.9
 #define MAX_TOTAL_RATIO 1.1
 #define MAX_TOTAL_DEVIATION2 0.7
-#define MAX_TOTAL_PAUSE 4.0		/* mean pause / shortest pause of a group */
 #define MIN_COHERENT 0.5
 #define MAX_ROWS_PER_EXECUTION 5.0
 #define MIN_DISTINCT 0.8
@@ -81,34 +90,22 @@ steward_repeat_trigger_rate(const StewardRepeatRow *row)
 }
 
 /*
- * Squared coefficient of variation of executions / rows of the parent.
- */
-double
-steward_repeat_deviation2(const StewardRepeat *repeat)
-{
-	double		mean = repeat->ratio_sum / repeat->groups;
-
-	return mean > 0 ?
-		Max(0, repeat->ratio_sum2 / repeat->groups / (mean * mean) - 1) : 0;
-}
-
-/*
- * Do groups have the same share of the parent's rows each time?  Statements
- * that have nothing to do with the parent come between its executions in
- * geometrically distributed numbers; of those that reach the threshold often,
- * the squared coefficient of variation is 0.25 and more.
+ * Do groups have the same share of the parent's rows each time, and less
+ * variation than by chance?  Pauses are not asked: a busy machine disturbs
+ * them, but not numbers.
  */
 static bool
 is_steady(const StewardRepeatRow *row)
 {
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
-	double		deviation2 = steward_repeat_deviation2(repeat);
 	double		rate = steward_repeat_trigger_rate(row);
 
 	return mean >= MIN_STEADY_RATIO && mean <= MAX_STEADY_RATIO &&
-		((deviation2 <= 0.1 && rate >= 0.4) ||
-		 (deviation2 <= 0.2 && rate >= 0.8));
+		rate >= MIN_STEADY_RATE &&
+		steward_repeat_deviation2(repeat) <=
+		steward_repeat_accident2(rate, repeat->groups) &&
+		steward_repeat_grows(repeat);
 }
 
 /*
@@ -122,16 +119,25 @@ is_multiple(const StewardRepeatRow *row)
 	const StewardRepeat *repeat = &row->repeat;
 	double		mean = repeat->ratio_sum / repeat->groups;
 	double		deviation2 = steward_repeat_deviation2(repeat);
-	double		lists = repeat->parent_rows_sum / repeat->groups;
-	double		lists2 = repeat->parent_rows_sum2 / repeat->groups;
 
 	if (mean <= MAX_STEADY_RATIO || deviation2 > 0.1 ||
 		steward_repeat_trigger_rate(row) < 0.8)
 		return false;
-	if (lists2 / (lists * lists) - 1 >= MIN_LISTS_DEVIATION2)
-		return true;
+	if (steward_repeat_lists_vary(repeat))
+		return steward_repeat_grows(repeat);
 	return deviation2 < 0.001 && mean < 3.5 && fabs(mean - rint(mean)) < 0.01 &&
 		ratio(repeat->sum.rows, repeat->executions) <= 2;
+}
+
+/*
+ * Are the pauses those of a loop?  Where statements come independently, most
+ * pauses are much longer than the shortest one of the group.
+ */
+static bool
+has_pauses_of_loop(const StewardRepeat *repeat)
+{
+	return repeat->sum.pause_ns <= Max(MAX_LOOP_PAUSE * repeat->sum.saved_ns,
+									   NO_PAUSE_NS * repeat->executions);
 }
 
 /*
@@ -147,9 +153,24 @@ totals_agree(const StewardRepeatRow *row)
 	return repeat->groups >= MIN_TOTAL_GROUPS &&
 		total >= MIN_TOTAL_RATIO && total <= MAX_TOTAL_RATIO &&
 		steward_repeat_deviation2(repeat) <= MAX_TOTAL_DEVIATION2 &&
-		repeat->sum.pause_ns <= MAX_TOTAL_PAUSE * repeat->sum.saved_ns;
+		has_pauses_of_loop(repeat) &&
+		steward_repeat_grows(repeat);
 }
 
+/*
+ * Is it repeated the same number of times after each execution of the parent?
+ */
+static bool
+is_regular(const StewardRepeatRow *row, int min_groups)
+{
+	const StewardRepeat *repeat = &row->repeat;
+
+	return repeat->sum.parent != 0 && repeat->groups >= min_groups &&
+		steward_repeat_trigger_rate(row) >= MIN_REGULAR_RATE &&
+		steward_repeat_executions2(repeat) <= MAX_REGULAR_DEVIATION2;
+}
+
+/* What one pair for itself tells. */
 static Evidence
 evidence_of(const StewardRepeatRow *row, int min_groups)
 {
@@ -278,12 +299,139 @@ merge_row(StewardRepeatRow *into, const StewardRepeatRow *row)
 		a->buckets[i] = Min(PG_UINT16_MAX, a->buckets[i] + b->buckets[i]);
 }
 
+/* A pair and what is known about its parent. */
+typedef struct Verdict
+{
+	Evidence	evidence;
+	const StewardRepeatRow *outer;	/* whose child is the parent, or NULL */
+} Verdict;
+
+/* Order by parent. */
+static int
+compare_parents(const void *a, const void *b)
+{
+	const StewardRepeatGroup *sa = &(*(StewardRepeatRow *const *) a)->repeat.sum;
+	const StewardRepeatGroup *sb = &(*(StewardRepeatRow *const *) b)->repeat.sum;
+
+	if (sa->database != sb->database)
+		return sa->database < sb->database ? -1 : 1;
+	if (sa->role != sb->role)
+		return sa->role < sb->role ? -1 : 1;
+	if (sa->parent != sb->parent)
+		return sa->parent < sb->parent ? -1 : 1;
+	return 0;
+}
+
+/* Do two numbers agree, but for a tenth? */
+static bool
+numbers_agree(double a, double b)
+{
+	return Min(a, b) >= MIN_INNER_AGREEMENT * Max(a, b);
+}
+
 /*
- * Judge all pairs of one child; append what is found.  "rows" are sorted.
+ * Is the child of "row" the inner loop of "outer", which has the same parent?
+ * Both follow it together, and there is an execution for each row that the
+ * child of "outer" returned: in the groups, or in total where executions are
+ * missing in the groups, because some came after inner lists that were long
+ * enough to have groups.
+ */
+static bool
+is_inner_loop(const StewardRepeatRow *row, const StewardRepeatRow *outer)
+{
+	uint32		groups = row->repeat.groups;
+	uint32		outer_groups = outer->repeat.groups;
+
+	return outer->repeat.sum.child != row->repeat.sum.child &&
+		groups >= MIN_MATCHED * outer_groups &&
+		outer_groups >= MIN_INNER_AGREEMENT * groups &&
+		(numbers_agree(outer->repeat.sum.rows, row->repeat.executions) ||
+		 numbers_agree(outer->child.rows, row->child.calls));
+}
+
+/*
+ * The pair of which the child of "row" is the inner loop, or NULL.  "outers"
+ * are ordered by parent.
+ */
+static const StewardRepeatRow *
+find_outer(StewardRepeatRow *row, StewardRepeatRow **outers, int nouters)
+{
+	int			low = 0;
+	int			high = nouters;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (compare_parents(&outers[middle], &row) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < nouters && compare_parents(&outers[low], &row) == 0; low++)
+	{
+		if (is_inner_loop(row, outers[low]))
+			return outers[low];
+	}
+	return NULL;
+}
+
+/*
+ * What each pair tells, for itself and next to others of its parent.
+ */
+static Verdict *
+judge_pairs(StewardRepeatRow *rows, int nrows, int min_groups)
+{
+	Verdict    *verdicts = palloc_extended(mul_size(nrows + 1, sizeof(Verdict)),
+										   MCXT_ALLOC_HUGE);
+	StewardRepeatRow **outers = palloc_extended(mul_size(nrows + 1,
+														 sizeof(StewardRepeatRow *)),
+												MCXT_ALLOC_HUGE);
+	int			nouters = 0;
+
+	for (int i = 0; i < nrows; i++)
+	{
+		verdicts[i].evidence = evidence_of(&rows[i], min_groups);
+		verdicts[i].outer = NULL;
+		if (verdicts[i].evidence == EVIDENCE_GROUPS &&
+			kind_with_parent(&rows[i]) == STEWARD_REPEAT_N_PLUS_ONE)
+			outers[nouters++] = &rows[i];
+	}
+	qsort(outers, nouters, sizeof(StewardRepeatRow *), compare_parents);
+	for (int i = 0; i < nrows; i++)
+	{
+		if (verdicts[i].evidence != EVIDENCE_NONE ||
+			rows[i].repeat.sum.parent == 0 || rows[i].repeat.groups < min_groups)
+			continue;
+		verdicts[i].outer = find_outer(&rows[i], outers, nouters);
+		if (verdicts[i].outer != NULL)
+			verdicts[i].evidence = EVIDENCE_GROUPS;
+	}
+	pfree(outers);
+	return verdicts;
+}
+
+/*
+ * Name the child of the outer loop as the parent of the inner one.  Its rows
+ * are those of all its executions in a group.
+ */
+static void
+set_parent(StewardRepeatRow *row, const StewardRepeatRow *outer)
+{
+	StewardRepeat *repeat = &row->repeat;
+
+	repeat->sum.parent = outer->repeat.sum.child;
+	repeat->parent_rows_sum = ratio(outer->repeat.sum.rows, outer->repeat.groups) *
+		repeat->groups;
+}
+
+/*
+ * Put together what the pairs of one child tell; append what is found.
+ * "rows" are sorted, "verdicts" are about them.
  */
 static int
-judge_child(StewardRepeatRow *rows, int nrows, int min_groups,
-			StewardRepeatCandidate *candidates)
+judge_child(StewardRepeatRow *rows, const Verdict *verdicts, int nrows,
+			int min_groups, StewardRepeatCandidate *candidates)
 {
 	StewardRepeatRow *rest = NULL;
 	uint64		explained = 0;
@@ -291,7 +439,7 @@ judge_child(StewardRepeatRow *rows, int nrows, int min_groups,
 
 	for (int i = 0; i < nrows; i++)
 	{
-		Evidence	evidence = evidence_of(&rows[i], min_groups);
+		Evidence	evidence = verdicts[i].evidence;
 
 		/* totals agree with one parent, the one with most groups */
 		if (evidence == EVIDENCE_GROUPS ||
@@ -300,17 +448,24 @@ judge_child(StewardRepeatRow *rows, int nrows, int min_groups,
 			explained += rows[i].repeat.groups;
 			candidates[found].kind = kind_with_parent(&rows[i]);
 			candidates[found].row = rows[i];
+			if (verdicts[i].outer != NULL)
+				set_parent(&candidates[found].row, verdicts[i].outer);
 			if (candidates[found].kind != STEWARD_REPEAT_NONE)
 				found++;
 		}
-		else if (rest == NULL)
-		{
-			rest = &rows[i];
-			rest->repeat.sum.parent = 0;
-			rest->repeat.parent_rows_sum = 0;
-		}
 		else
-			merge_row(rest, &rows[i]);
+		{
+			if (is_regular(&rows[i], min_groups))
+				rows[i].repeat.coherent = rows[i].repeat.groups;
+			if (rest != NULL)
+				merge_row(rest, &rows[i]);
+			else
+			{
+				rest = &rows[i];
+				rest->repeat.sum.parent = 0;
+				rest->repeat.parent_rows_sum = 0;
+			}
+		}
 	}
 
 	/* what is left next to an explanation are its edges */
@@ -333,6 +488,7 @@ steward_repeat_candidates(StewardRepeatRow *rows, int nrows, int min_groups,
 						  int *ncandidates)
 {
 	StewardRepeatCandidate *candidates;
+	Verdict    *verdicts;
 	int			last;
 
 	*ncandidates = 0;
@@ -341,13 +497,16 @@ steward_repeat_candidates(StewardRepeatRow *rows, int nrows, int min_groups,
 										  sizeof(StewardRepeatCandidate)),
 								 MCXT_ALLOC_HUGE);
 	qsort(rows, nrows, sizeof(StewardRepeatRow), compare_rows);
+	verdicts = judge_pairs(rows, nrows, min_groups);
 	for (int first = 0; first < nrows; first = last)
 	{
 		last = first + 1;
 		while (last < nrows && same_child(&rows[first], &rows[last]))
 			last++;
-		*ncandidates += judge_child(&rows[first], last - first, min_groups,
+		*ncandidates += judge_child(&rows[first], &verdicts[first],
+									last - first, min_groups,
 									&candidates[*ncandidates]);
 	}
+	pfree(verdicts);
 	return candidates;
 }

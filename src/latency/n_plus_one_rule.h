@@ -28,8 +28,15 @@ typedef struct StewardRepeatCandidate
 	StewardRepeatRow row;
 } StewardRepeatCandidate;
 
-extern double steward_repeat_trigger_rate(const StewardRepeatRow *row);
+/* n_plus_one_chance.c */
 extern double steward_repeat_deviation2(const StewardRepeat *repeat);
+extern double steward_repeat_executions2(const StewardRepeat *repeat);
+extern bool steward_repeat_lists_vary(const StewardRepeat *repeat);
+extern bool steward_repeat_grows(const StewardRepeat *repeat);
+extern double steward_repeat_accident2(double rate, uint32 groups);
+
+/* n_plus_one_rule.c */
+extern double steward_repeat_trigger_rate(const StewardRepeatRow *row);
 extern StewardRepeatCandidate *steward_repeat_candidates(StewardRepeatRow *rows,
 														 int nrows,
 														 int min_groups,

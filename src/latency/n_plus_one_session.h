@@ -2,7 +2,7 @@
  *
  * n_plus_one_session.h
  *	  What a backend remembers of its latest statements, for the
- *	  n_plus_one*.c files only.
+ *	  n_plus_one* files only.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -11,6 +11,7 @@
 #ifndef STEWARD_N_PLUS_ONE_SESSION_H
 #define STEWARD_N_PLUS_ONE_SESSION_H
 
+#include "base/compat.h"
 #include "latency/execution.h"
 #include "latency/n_plus_one_store.h"
 
@@ -105,11 +106,8 @@ typedef struct RepeatSession
 {
 	int64		last_end_ns;	/* of the latest statement, since 2000 */
 	TimestampTz last_xact;
-	TimestampTz last_started;
-	int			last_nesting;
-	int			last_statement; /* index */
+	RepeatStatement *last_statement;
 	uint32		version;		/* changes when lists or bursts do */
-	uint32		client_version; /* changes with each statement of the client */
 	uint32		burst;			/* ends with a pause outside a transaction */
 	uint32		order;			/* counts lists */
 	uint16		epoch;			/* counts lists */
@@ -117,13 +115,23 @@ typedef struct RepeatSession
 	bool		repeated;		/* a statement ran twice in a transaction,
 								 * lately */
 	uint64		open;			/* statements with a published group */
+
+	/* Of statements that were not alone, see n_plus_one_record.h. */
+	TimestampTz last_started;
+	int			last_nesting;
+	uint32		client_version; /* changes with each statement of the client
+								 * that nested ones came before */
 	int64		queryids[REPEAT_STATEMENTS];
 	RepeatStatement statements[REPEAT_STATEMENTS];
 	RepeatList	lists[REPEAT_LISTS];
 	RepeatContext contexts[REPEAT_STATEMENTS];
 } RepeatSession;
 
-extern RepeatSession steward_repeat_session;
+extern STEWARD_HIDDEN RepeatSession steward_repeat_session;
+
+/* Index of the first place of the set in which a statement is. */
+#define STEWARD_REPEAT_FIRST(queryid) \
+	((int) ((queryid) & (REPEAT_SETS - 1)) * REPEAT_WAYS)
 
 /* Why a group is looked at. */
 typedef enum RepeatReason
@@ -136,7 +144,8 @@ typedef enum RepeatReason
 } RepeatReason;
 
 /* n_plus_one_group.c */
-extern void steward_repeat_begin(int index, const StewardExecution *execution);
+extern void steward_repeat_begin(int index, const StewardExecution *execution,
+								 int64 latency_ns);
 extern void steward_repeat_next_look(int index);
 extern void steward_repeat_close(int index, uint32 over, RepeatReason reason);
 extern void steward_repeat_enclose(const StewardExecution *parent);

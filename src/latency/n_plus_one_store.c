@@ -280,6 +280,15 @@ bucket_start(int bucket)
 }
 
 /*
+ * Number of executions that stands for a bucket: its middle.
+ */
+double
+steward_repeat_bucket_middle(int bucket)
+{
+	return (bucket_start(bucket) + bucket_start(bucket + 1) - 1) / 2.0;
+}
+
+/*
  * Count a group in its bucket.  When a bucket is full, all are halved: they
  * serve for a median.
  */

@@ -89,6 +89,7 @@ extern void steward_repeat_publish(StewardRepeatGroup *group,
 								   const StewardRepeatGroup *previous,
 								   const StewardRepeatTotals *child,
 								   const StewardRepeatTotals *parent);
+extern double steward_repeat_bucket_middle(int bucket);
 extern uint32 steward_repeat_median(const StewardRepeat *repeat);
 
 typedef struct StewardRepeatRow

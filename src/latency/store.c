@@ -32,8 +32,9 @@
  *
  * The lock guards everything but counters.  It is taken exclusively for what
  * happens seldom: the first execution of a key, the first one of a key in a
- * new octave, the first one in a new minute (only if the lock is free), and
- * resets; and shared, for one entry at a time, by reports.  Under it nothing
+ * new octave, the first one in a new minute (only if the lock is free), when
+ * the word for the sums of short executions is nearly full (SUMS_OF()), and
+ * for resets; and shared, for one entry at a time, by reports.  Under it nothing
  * waits and nothing raises an error.
  *
  * Reports are exact up to the executions that are being counted meanwhile.
@@ -66,7 +67,7 @@ typedef struct StoreSizes
 	Size		entries;
 	Size		heads;
 	Size		pages;
-	Size		credits;
+	Size		details;
 	Size		log;
 } StoreSizes;
 
@@ -119,7 +120,7 @@ compute_sizes(StoreSizes *sizes)
 	sizes->heads = mul_size(power_of_two_from(nentries), sizeof(uint32));
 	sizes->pages = mul_size(mul_size(nentries, PAGES_PER_ENTRY),
 							sizeof(HistogramPage));
-	sizes->credits = CACHELINEALIGN(nentries);
+	sizes->details = CACHELINEALIGN(mul_size(nentries, sizeof(LatencyDetails)));
 	sizes->log = mul_size(log_words(), sizeof(uint32));
 }
 
@@ -135,7 +136,7 @@ store_size(void)
 	size = add_size(size, sizes.entries);
 	size = add_size(size, sizes.heads);
 	size = add_size(size, sizes.pages);
-	size = add_size(size, sizes.credits);
+	size = add_size(size, sizes.details);
 	return add_size(size, sizes.log);
 }
 
@@ -179,8 +180,8 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 	steward_store.entries = (LatencyEntry *) (part += sizes.hazards);
 	steward_store.heads = (pg_atomic_uint32 *) (part += sizes.entries);
 	steward_store.pages = (HistogramPage *) (part += sizes.heads);
-	steward_store.credits = (uint8 *) (part += sizes.pages);
-	steward_store.log = (uint32 *) (part + sizes.credits);
+	steward_store.details = (LatencyDetails *) (part += sizes.pages);
+	steward_store.log = (uint32 *) (part + sizes.details);
 	steward_store.lock = &locks[0].lock;
 	steward_store.head_shift =
 		64 - pg_leftmost_one_pos32(power_of_two_from(steward_max_queries));
@@ -197,6 +198,28 @@ attach_store(void *area, LWLockPadded *locks, bool found)
 }
 
 /*
+ * Count an execution that is not short, or the first one of this process,
+ * which then finds its hazard word.
+ */
+void
+steward_store_record_long(int64 queryid, Oid role, bool toplevel,
+						  int64 latency_ns, int64 waited_us, bool aborted,
+						  TimestampTz when)
+{
+	if (steward_store.hazard == NULL)
+	{
+		steward_store.hazard =
+			&steward_store.hazards[STEWARD_PROC_NUMBER].entry;
+		steward_store.short_ns =
+			SUMS_UNDER_WAY_NS / steward_store.shared->nhazards;
+	}
+	if (!record_unlocked(queryid, role, toplevel, latency_ns, waited_us,
+						 aborted, when, false))
+		steward_store_record_locked(queryid, role, toplevel, latency_ns,
+									waited_us, aborted, when);
+}
+
+/*
  * Count an execution with everything that may be missing: entry, page, a new
  * minute.  Without room, the execution is counted as dropped; and also if this
  * process has the lock, which an error raised under it, against the rule, would
@@ -204,11 +227,11 @@ attach_store(void *area, LWLockPadded *locks, bool found)
  */
 void
 steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
-							int64 elapsed_ns, int64 waited_ns, bool aborted,
+							int64 latency_ns, int64 waited_us, bool aborted,
 							TimestampTz when)
 {
 	StewardLatencyKey key = {queryid, MyDatabaseId, role, toplevel};
-	int			bucket = steward_histogram_bucket(elapsed_ns + waited_ns);
+	int			bucket = steward_histogram_bucket(latency_ns);
 	LatencyEntry *entry;
 	HistogramPage *page = NULL;
 
@@ -230,8 +253,8 @@ steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
 	}
 	if (page != NULL)
 	{
-		pg_atomic_fetch_add_u64(&entry->elapsed_ns, elapsed_ns);
-		count_execution(entry, page, bucket, waited_ns, aborted);
+		add_sums(entry, latency_ns, waited_us, false);
+		count_execution(entry, page, bucket, aborted);
 	}
 	else
 		pg_atomic_fetch_add_u64(&steward_store.shared->dropped, 1);
@@ -244,22 +267,34 @@ steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
  * few executions are booked a minute early.
  */
 void
-steward_store_next_minute(LatencyEntry *entry, uint32 state, uint32 minute)
+steward_store_next_minute(LatencyEntry *entry, uint32 state, TimestampTz when)
 {
 	if (!LWLockConditionalAcquire(steward_store.lock, LW_EXCLUSIVE))
 		return;
 	if (pg_atomic_read_u32(&entry->state) == state)
-		steward_store_roll(entry, minute);
+		steward_store_roll(entry, MINUTE_OF(when));
 	LWLockRelease(steward_store.lock);
 }
 
 /*
- * Find the hazard word of this process, which never changes.
+ * Make room in the word for the sums of short executions.  This is done under
+ * the lock, so that a report finds the times in one of the two places.  If this
+ * process has the lock, see above, somebody else will do it.
  */
 void
-steward_store_find_hazard(void)
+steward_store_empty_sums(LatencyEntry *entry, uint32 state)
 {
-	steward_store.hazard = &steward_store.hazards[STEWARD_PROC_NUMBER].entry;
+	uint64		sums;
+
+	if (LWLockHeldByMe(steward_store.lock))
+		return;
+	LWLockAcquire(steward_store.lock, LW_EXCLUSIVE);
+	if (pg_atomic_read_u32(&entry->state) == state)
+	{
+		sums = pg_atomic_exchange_u64(&entry->sums, SUMS_NOTHING);
+		add_sums(entry, SUMS_LATENCY_NS(sums), SUMS_WAITED_US(sums), false);
+	}
+	LWLockRelease(steward_store.lock);
 }
 
 /*

@@ -118,7 +118,17 @@ free_entry(LatencyEntry *entry)
 	shared->free_entries = entry - steward_store.entries + 1;
 }
 
-/* Set the sums of all entries in limbo to 0. */
+/* Let the sums of an entry be nothing. */
+static inline void
+clear_sums(LatencyEntry *entry)
+{
+	pg_atomic_write_u64(&entry->sums, SUMS_NOTHING);
+	pg_atomic_write_u32(&entry->aborted, 0);
+	pg_atomic_write_u64(&details_of(entry)->latency_ns, 0);
+	pg_atomic_write_u64(&details_of(entry)->waited_us, 0);
+}
+
+/* The same for all entries in limbo. */
 static void
 clear_limbo(void)
 {
@@ -128,30 +138,29 @@ clear_limbo(void)
 	{
 		LatencyEntry *entry = &steward_store.entries[number - 1];
 
-		pg_atomic_write_u64(&entry->elapsed_ns, 0);
-		pg_atomic_write_u64(&entry->waited_ns, 0);
-		pg_atomic_write_u32(&entry->aborted, 0);
+		clear_sums(entry);
 		number = pg_atomic_read_u32(&entry->next);
 	}
 }
 
-/* Are the sums of an entry 0? */
+/* Are the sums of an entry nothing? */
 static inline bool
 is_clear(LatencyEntry *entry)
 {
-	return pg_atomic_read_u64(&entry->elapsed_ns) == 0 &&
-		pg_atomic_read_u64(&entry->waited_ns) == 0 &&
-		pg_atomic_read_u32(&entry->aborted) == 0;
+	return pg_atomic_read_u64(&entry->sums) == SUMS_NOTHING &&
+		pg_atomic_read_u32(&entry->aborted) == 0 &&
+		pg_atomic_read_u64(&details_of(entry)->latency_ns) == 0 &&
+		pg_atomic_read_u64(&details_of(entry)->waited_us) == 0;
 }
 
 /*
  * Make the entries in limbo that nobody uses any more available.
  *
- * Sums are cleared before hazard words are read, and must still be 0 after
+ * Sums are cleared before hazard words are read, and must still be so after
  * that.  A backend that came in between, and cleared its word before it could
  * be seen, may have added to them, or subtracted what was added before they
  * were cleared.  A backend that publishes its word later finds the new state,
- * so that it subtracts what it adds, and leaves 0.  An entry in use, or not
+ * so that it subtracts what it adds, and leaves nothing.  An entry in use, or not
  * clear, stays in limbo and is cleared once more.
  */
 void
@@ -208,7 +217,7 @@ steward_store_collect(void)
 static bool
 is_worn_out(const LatencyEntry *entry, uint32 lap)
 {
-	uint8	   *credit = &steward_store.credits[entry - steward_store.entries];
+	uint8	   *credit = &details_of(entry)->credit;
 
 	if (lap - entry->lap < UNUSED_LAPS)
 	{
@@ -268,6 +277,7 @@ take_entry(void)
 	{
 		entry = &steward_store.entries[shared->fresh_entries++];
 		memset(entry, 0, sizeof(LatencyEntry));
+		clear_sums(entry);
 		return entry;
 	}
 	if (shared->free_entries == 0)
@@ -296,9 +306,9 @@ steward_store_insert(const StewardLatencyKey *key, TimestampTz since)
 	entry->queryid = key->queryid;
 	entry->owner = owner;
 	entry->lap = pg_atomic_read_u32(&steward_store.shared->lap) - UNUSED_LAPS;
-	steward_store.credits[entry - steward_store.entries] = 0;
-	entry->minute = MINUTE_OF(since);
-	entry->since = since;
+	entry->minute_start = MINUTE_START(MINUTE_OF(since));
+	details_of(entry)->credit = 0;
+	details_of(entry)->since = since;
 	steward_store.shared->used_entries++;
 
 	pg_write_barrier();

@@ -262,10 +262,13 @@ load_entry(Reader *reader, TimestampTz now)
 		entry = steward_store_insert(&key, now);
 	if (entry != NULL)
 	{
-		entry->since = from.since;
+		LatencyDetails *details = details_of(entry);
+
+		details->since = from.since;
 		pg_atomic_write_u32(&entry->aborted, from.aborted);
-		pg_atomic_write_u64(&entry->elapsed_ns, from.elapsed_ns);
-		pg_atomic_write_u64(&entry->waited_ns, from.waited_ns);
+		pg_atomic_write_u64(&details->latency_ns,
+							from.elapsed_ns + from.waited_ns);
+		pg_atomic_write_u64(&details->waited_us, from.waited_ns / NS_IN_US);
 	}
 
 	for (;;)

@@ -47,6 +47,30 @@ typedef struct HistogramPage
 } HistogramPage;
 
 /*
+ * The times of short executions are added up in one word, so that counting
+ * one takes one atomic addition for them: latency in ns above bit 27, and below
+ * the part of it that was waited, in microseconds.  A short execution is one
+ * of less than Store.short_ns, of which all backends together can add at most
+ * 2^33 ns.  Who finds the topmost bit set, at 68 s, adds up the word elsewhere
+ * (steward_store_empty_sums()) before it adds again; until then, the lower part
+ * cannot exceed (2^36 + 2^33) / 1000 < 2^27, nor the upper one 2^37.
+ *
+ * What is added to an entry that turns out to be another one is subtracted
+ * again, and the word may have been emptied in between.  It starts at a value
+ * from which as much as can be under way can be subtracted.
+ */
+#define SUMS_WAITED_BITS	27
+#define SUMS_UNDER_WAY_NS	(INT64CONST(1) << 33)
+#define SUMS_NOTHING		SUMS_OF(SUMS_UNDER_WAY_NS, SUMS_UNDER_WAY_NS / 1000)
+#define SUMS_OF(latency_ns, waited_us) \
+	(((uint64) (latency_ns) << SUMS_WAITED_BITS) + (uint64) (waited_us))
+#define SUMS_LATENCY_NS(sums) \
+	((int64) ((sums) >> SUMS_WAITED_BITS) - SUMS_UNDER_WAY_NS)
+#define SUMS_WAITED_US(sums) \
+	((int64) ((sums) & ((UINT64CONST(1) << SUMS_WAITED_BITS) - 1)) - \
+	 SUMS_UNDER_WAY_NS / 1000)
+
+/*
  * One key.  Key fields are written only while the state is not ENTRY_LIVE.
  * Three cache lines, of which the first two are read for each execution.
  */
@@ -57,17 +81,27 @@ typedef struct LatencyEntry
 	pg_atomic_uint32 state;		/* written under the lock */
 	pg_atomic_uint32 next;		/* in hash chain, free list or limbo, + 1;
 								 * written under the lock */
-	pg_atomic_uint64 elapsed_ns;	/* anyone adds */
-	pg_atomic_uint64 waited_ns; /* anyone adds */
-	TimestampTz since;			/* by the lock */
+	pg_atomic_uint64 sums;		/* see SUMS_OF(); anyone adds */
+	TimestampTz minute_start;	/* of the minute that base counts are from; by
+								 * the lock, read by anyone */
 	uint32		lap;			/* of the eviction clock in which it was last
 								 * used; anyone writes */
-	uint32		minute;			/* that base counts are from; by the lock,
-								 * read by anyone */
 	pg_atomic_uint32 aborted;	/* anyone adds */
 	pg_atomic_uint32 pages[STEWARD_HISTOGRAM_ROWS]; /* + 1, 0: none yet;
 													 * written under the lock */
+	uint32		unused[3];
 } LatencyEntry;
+
+StaticAssertDecl(sizeof(LatencyEntry) == 192, "three cache lines");
+
+/* The same key: what few executions need. */
+typedef struct LatencyDetails
+{
+	pg_atomic_uint64 latency_ns;	/* beyond "sums"; anyone adds */
+	pg_atomic_uint64 waited_us; /* part of it; anyone adds */
+	TimestampTz since;			/* by the lock */
+	uint8		credit;			/* for eviction; by the lock */
+} LatencyDetails;
 
 /* Entry in use by a backend, + 1; 0 for none.  A cache line for each. */
 typedef union Hazard
@@ -115,17 +149,19 @@ typedef struct StoreShared
 	pg_atomic_uint64 dropped;	/* anyone adds */
 } StoreShared;
 
-/* Where everything is; constant in a process once attached. */
+/* Where everything is; constant in a process once it has counted something. */
 typedef struct Store
 {
 	StoreShared *shared;		/* NULL unless preloaded */
 	LatencyEntry *entries;
-	uint8	   *credits;		/* of each entry, for eviction; by the lock */
+	LatencyDetails *details;	/* of each entry */
 	pg_atomic_uint32 *heads;	/* entry + 1; written under the lock */
 	uint32		head_shift;		/* 64 - log2(number of heads) */
 	HistogramPage *pages;
 	Hazard	   *hazards;
-	pg_atomic_uint32 *hazard;	/* ours; NULL until first used */
+	pg_atomic_uint32 *hazard;	/* ours; NULL until something is counted */
+	int64		short_ns;		/* executions below are short; 0 as long as
+								 * there is no hazard word */
 	uint32	   *log;			/* by the lock */
 	LWLock	   *lock;
 } Store;
@@ -157,6 +193,14 @@ typedef struct LogRecord
 
 #define MINUTE_OF(timestamp) \
 	((uint32) ((uint64) (timestamp) / USECS_PER_MINUTE))
+#define MINUTE_START(minute) ((TimestampTz) (minute) * USECS_PER_MINUTE)
+
+/* The details of an entry. */
+static inline LatencyDetails *
+details_of(const LatencyEntry *entry)
+{
+	return &steward_store.details[entry - steward_store.entries];
+}
 
 /*
  * Head of the chain in which a key belongs.  Query ids are hashes already,

@@ -4,8 +4,8 @@
  *	  Latency histograms in shared memory: counting one execution.
  *
  * This is the hot path, executed once for each statement of the server, and
- * therefore inline: no lock, no error, at most three atomic operations.  See
- * store.c for why it is safe.
+ * therefore inline: no lock, no error, two atomic additions.  See store.c for
+ * why it is safe.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -17,25 +17,40 @@
 #include "latency/store_layout.h"
 
 /* store.c */
+extern void steward_store_record_long(int64 queryid, Oid role, bool toplevel,
+									  int64 latency_ns, int64 waited_us,
+									  bool aborted, TimestampTz when);
 extern void steward_store_record_locked(int64 queryid, Oid role, bool toplevel,
-										int64 elapsed_ns, int64 waited_ns,
+										int64 latency_ns, int64 waited_us,
 										bool aborted, TimestampTz when);
 extern void steward_store_next_minute(LatencyEntry *entry, uint32 state,
-									  uint32 minute);
-extern void steward_store_find_hazard(void);
+									  TimestampTz when);
+extern void steward_store_empty_sums(LatencyEntry *entry, uint32 state);
 
 /*
- * Add one execution to the counters of an entry that cannot go away, except
- * for the sum of times.
+ * Add to the sums of an entry, or subtract.  Returns what was in the word for
+ * short executions before.  A full barrier.
+ */
+static pg_attribute_always_inline uint64
+add_sums(LatencyEntry *entry, int64 latency_ns, int64 waited_us, bool is_short)
+{
+	if (is_short)
+		return pg_atomic_fetch_add_u64(&entry->sums,
+									   SUMS_OF(latency_ns, waited_us));
+	pg_atomic_fetch_add_u64(&details_of(entry)->latency_ns, latency_ns);
+	pg_atomic_fetch_add_u64(&details_of(entry)->waited_us, waited_us);
+	return 0;
+}
+
+/*
+ * Add one execution to the other counters of an entry that cannot go away.
  */
 static pg_attribute_always_inline void
-count_execution(LatencyEntry *entry, HistogramPage *page, int bucket,
-				int64 waited_ns, bool aborted)
+count_execution(LatencyEntry *entry, HistogramPage *page, uint32 bucket,
+				bool aborted)
 {
 	pg_atomic_fetch_add_u32(&page->counts[bucket % STEWARD_HISTOGRAM_COLUMNS],
 							1);
-	if (waited_ns > 0)
-		pg_atomic_fetch_add_u64(&entry->waited_ns, waited_ns);
 	if (aborted)
 		pg_atomic_fetch_add_u32(&entry->aborted, 1);
 }
@@ -45,17 +60,20 @@ count_execution(LatencyEntry *entry, HistogramPage *page, int bucket,
  * stay.  Else false, and nothing is done.
  */
 static pg_attribute_always_inline bool
-record_unlocked(int64 queryid, uint64 owner, bool toplevel, int64 elapsed_ns,
-				int64 waited_ns, bool aborted, TimestampTz when)
+record_unlocked(int64 queryid, Oid role, bool toplevel, int64 latency_ns,
+				int64 waited_us, bool aborted, TimestampTz when, bool is_short)
 {
-	uint32		bucket = steward_histogram_bucket(elapsed_ns + waited_ns);
-	uint32		minute = MINUTE_OF(when);
+	uint64		owner = OWNER_OF(MyDatabaseId, role);
+	uint32		bucket = is_short ?
+		steward_histogram_bucket_within(latency_ns) :
+		steward_histogram_bucket(latency_ns);
 	pg_atomic_uint32 *link = chain_of(queryid, owner);
 	LatencyEntry *entry;
 	uint32		number;
 	uint32		state;
 	uint32		page;
 	uint32		lap;
+	uint64		sums;
 
 	for (;; link = &entry->next)
 	{
@@ -69,17 +87,18 @@ record_unlocked(int64 queryid, uint64 owner, bool toplevel, int64 elapsed_ns,
 			(state & ENTRY_KIND_MASK) == live_state(toplevel))
 			break;
 	}
-	if (unlikely(entry->minute != minute))
-		steward_store_next_minute(entry, state, minute);
-
-	if (unlikely(steward_store.hazard == NULL))
-		steward_store_find_hazard();
-	pg_atomic_write_u32(steward_store.hazard, number);
-	pg_atomic_fetch_add_u64(&entry->elapsed_ns, elapsed_ns);
+	if (unlikely((uint64) (when - entry->minute_start) >=
+				 USECS_PER_MINUTE))
+		steward_store_next_minute(entry, state, when);
 	page = pg_atomic_read_u32(&entry->pages[bucket / STEWARD_HISTOGRAM_COLUMNS]);
-	if (unlikely(pg_atomic_read_u32(&entry->state) != state || page == 0))
+	if (unlikely(page == 0))
+		return false;
+
+	pg_atomic_write_u32(steward_store.hazard, number);
+	sums = add_sums(entry, latency_ns, waited_us, is_short);
+	if (unlikely(pg_atomic_read_u32(&entry->state) != state))
 	{
-		pg_atomic_fetch_sub_u64(&entry->elapsed_ns, elapsed_ns);
+		add_sums(entry, -latency_ns, -waited_us, is_short);
 		pg_atomic_write_u32(steward_store.hazard, 0);
 		return false;
 	}
@@ -87,26 +106,29 @@ record_unlocked(int64 queryid, uint64 owner, bool toplevel, int64 elapsed_ns,
 	lap = pg_atomic_read_u32(&steward_store.shared->lap);
 	if (entry->lap != lap)
 		entry->lap = lap;
-	count_execution(entry, &steward_store.pages[page - 1], bucket, waited_ns,
-					aborted);
+	count_execution(entry, &steward_store.pages[page - 1], bucket, aborted);
 	pg_write_barrier();
 	pg_atomic_write_u32(steward_store.hazard, 0);
+	if (unlikely((int64) sums < 0))
+		steward_store_empty_sums(entry, state);
 	return true;
 }
 
 /*
- * Count one execution of a statement in this database, whose latency is the
- * sum of both times.  "when" is about the time at which it ended.
+ * Count one execution of a statement in this database.  The latency includes
+ * what was waited; "when" is about the time at which it ended.
  */
 static pg_attribute_always_inline void
-record_execution(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
-				 int64 waited_ns, bool aborted, TimestampTz when)
+record_execution(int64 queryid, Oid role, bool toplevel, int64 latency_ns,
+				 int64 waited_us, bool aborted, TimestampTz when)
 {
-	if (unlikely(!record_unlocked(queryid, OWNER_OF(MyDatabaseId, role),
-								  toplevel, elapsed_ns, waited_ns, aborted,
-								  when)))
-		steward_store_record_locked(queryid, role, toplevel, elapsed_ns,
-									waited_ns, aborted, when);
+	if (unlikely((uint64) latency_ns >= (uint64) steward_store.short_ns))
+		steward_store_record_long(queryid, role, toplevel, latency_ns,
+								  waited_us, aborted, when);
+	else if (unlikely(!record_unlocked(queryid, role, toplevel, latency_ns,
+									   waited_us, aborted, when, true)))
+		steward_store_record_locked(queryid, role, toplevel, latency_ns,
+									waited_us, aborted, when);
 }
 
 #endif							/* STEWARD_STORE_RECORD_H */

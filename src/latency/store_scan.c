@@ -198,6 +198,8 @@ copy_entry(const StewardStoreScan *scan, LatencyEntry *entry,
 		   StewardLatency *latency)
 {
 	StoreShared *shared = steward_store.shared;
+	LatencyDetails *details = details_of(entry);
+	uint64		sums = pg_atomic_read_u64(&entry->sums);
 	uint32		number = entry - steward_store.entries;
 
 	memset(latency, 0, sizeof(StewardLatency));
@@ -206,12 +208,17 @@ copy_entry(const StewardStoreScan *scan, LatencyEntry *entry,
 	latency->key.role = OWNER_ROLE(entry->owner);
 	latency->key.toplevel =
 		(pg_atomic_read_u32(&entry->state) & ENTRY_TOPLEVEL) != 0;
-	latency->since = entry->since;
-	latency->elapsed_ns = pg_atomic_read_u64(&entry->elapsed_ns);
-	latency->waited_ns = pg_atomic_read_u64(&entry->waited_ns);
+	latency->since = details->since;
+	latency->waited_ns = NS_IN_US *
+		(pg_atomic_read_u64(&details->waited_us) + SUMS_WAITED_US(sums));
+	pg_read_barrier();
+	latency->elapsed_ns = pg_atomic_read_u64(&details->latency_ns) +
+		SUMS_LATENCY_NS(sums) - latency->waited_ns;
+	if ((int64) latency->elapsed_ns < 0)
+		latency->elapsed_ns = 0;	/* somebody is subtracting, see store.c */
 	latency->aborted = pg_atomic_read_u32(&entry->aborted);
 
-	if (counts_minute(scan, entry->minute))
+	if (counts_minute(scan, MINUTE_OF(entry->minute_start)))
 		add_counters(scan, entry, &latency->histogram);
 	for (int i = 0; scan->whole && i < shared->nspills; i++)
 	{
@@ -314,7 +321,7 @@ steward_store_scan_since(StewardStoreScan *scan)
 		uint32		minute = Max(scan->cutoff, shared->log_lost + 1);
 
 		minute = Max(minute, shared->first_minute);
-		since = Max(since, (TimestampTz) minute * USECS_PER_MINUTE);
+		since = Max(since, MINUTE_START(minute));
 	}
 	LWLockRelease(steward_store.lock);
 	return since;

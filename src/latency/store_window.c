@@ -158,14 +158,15 @@ void
 steward_store_roll(LatencyEntry *entry, uint32 minute)
 {
 	uint32		pairs[MAX_PAIRS];
+	uint32		old_minute = MINUTE_OF(entry->minute_start);
 	LogRecord	record;
 
-	if (minute <= entry->minute && minute + 2 >= entry->minute)
+	if (minute <= old_minute && minute + 2 >= old_minute)
 		return;
 
 	record.entry = entry - steward_store.entries;
 	record.state = pg_atomic_read_u32(&entry->state);
-	record.minute = entry->minute;
+	record.minute = old_minute;
 	record.npairs = 0;
 	for (int row = 0; row < STEWARD_HISTOGRAM_ROWS; row++)
 	{
@@ -175,7 +176,7 @@ steward_store_roll(LatencyEntry *entry, uint32 minute)
 			record.npairs = roll_page(entry, row, &steward_store.pages[page - 1],
 									  pairs, record.npairs);
 	}
-	entry->minute = minute;
+	entry->minute_start = MINUTE_START(minute);
 	if (record.npairs == 0)
 		return;
 

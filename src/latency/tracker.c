@@ -32,9 +32,13 @@
  * query of a cursor WITH HOLD, which the end of a transaction may run, has no
  * timer if it was not measured itself; its portal tells.
  *
- * Errors.  A query that is started gets an OpenQuery in its own memory, with
- * a callback for the end of that memory.  If that comes before ExecutorEnd,
- * the query was aborted.  Where memory outlives a subtransaction, the
+ * Alone.  Nearly every query of a client is alone when it starts: the process
+ * has no other query open and is in no utility command (tracker.around).  Such
+ * a query is not nested, needs no memory and need not be searched for.  Only
+ * the others pay for what they need (open_another(), end_another()).
+ *
+ * Errors.  A query that is started gets an OpenQuery and a callback for the end
+ * of its memory.  If that comes before ExecutorEnd, the query was aborted.  Where memory outlives a subtransaction, the
  * subtransaction's end is what counts.  How a statement is counted that failed
  * before it got so far is told in unidentified.c.
  *
@@ -66,12 +70,10 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "latency/execution.h"
-#include "latency/n_plus_one.h"
+#include "latency/n_plus_one_record.h"
 #include "latency/store_record.h"
 #include "latency/tracker.h"
 #include "latency/unidentified.h"
-
-#define NS_IN_US INT64CONST(1000)
 
 /* A query that was started and has not ended. */
 typedef struct OpenQuery
@@ -80,16 +82,24 @@ typedef struct OpenQuery
 	Instrumentation *timer;
 	Oid			role;
 	SubTransactionId subxact;
-	bool		counted;
-	StewardExecution execution; /* rows and elapsed_ns when it has ended */
+	StewardExecution execution; /* query is NULL when it has been counted */
 	MemoryContextCallback gone;
 } OpenQuery;
 
 /* State of this process. */
-static struct
+static struct Tracker
 {
-	OpenQuery  *open;			/* newest first */
+	/* What a statement that starts may be nested in. */
+	uint32		around;			/* number of open queries and utility
+								 * commands, plus "held" */
 	int			utility_depth;
+	bool		held;			/* a cursor WITH HOLD was ever declared */
+
+	bool		crowded;		/* a query was not alone, and since it was
+								 * started, none has ended alone */
+	OpenQuery  *open;			/* newest first, "alone" always last */
+	OpenQuery	alone;			/* for one that is alone when it starts; its
+								 * nesting is always 0 */
 
 	/* The latest statement of the client that was started. */
 	int			location;		/* in its message, like in PlannedStmt */
@@ -100,7 +110,7 @@ static struct
 
 	/* The latest Parse message. */
 	int64		parse_queryid;
-	int64		parse_ns;
+	int64		parse_us;
 	TimestampTz parse_message;
 
 	TimestampTz failed_message; /* in which a failure was counted */
@@ -119,30 +129,46 @@ timer_is_running(const Instrumentation *timer)
 	return !INSTR_TIME_IS_ZERO(timer->starttime);
 }
 
-/* How many statements run around one that starts now. */
-static int
+/*
+ * How many statements run around one that starts now, if there may be any.
+ */
+static pg_noinline int
 count_running(void)
 {
 	int			nesting = tracker.utility_depth;
 
 	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		if (!open->counted && timer_is_running(open->timer))
+		if (open->execution.query != NULL && timer_is_running(open->timer))
 			nesting++;
 	}
+	if (nesting == 0 && ActivePortal != NULL &&
+		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
+		return 1;
 	return nesting;
 }
 
 static inline int
 current_nesting(void)
 {
-	int			nesting = tracker.open == NULL ? tracker.utility_depth :
-		count_running();
+	return tracker.around == 0 ? 0 : count_running();
+}
 
-	if (nesting == 0 && ActivePortal != NULL &&
-		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD))
-		return 1;
-	return nesting;
+/* Is a query to be measured, as far as it does not depend on its nesting? */
+static inline bool
+may_be_measured(const QueryDesc *query, int eflags)
+{
+	return steward_track != STEWARD_TRACK_NONE &&
+		query->plannedstmt->queryId != 0 &&
+		!(eflags & EXEC_FLAG_EXPLAIN_ONLY);
+}
+
+/* Is a statement to be measured that is nested in so many others? */
+static inline bool
+is_measured(int nesting)
+{
+	return (nesting == 0 || steward_track == STEWARD_TRACK_ALL) &&
+		!IsParallelWorker();
 }
 
 /* When the latest statement of the client ended, or had to wait no more. */
@@ -155,15 +181,13 @@ latest_end(void)
 /*
  * How long a client's statement, about to run now, has been on its way.
  */
-static inline int64
+static pg_attribute_always_inline int64
 time_since_message(TimestampTz now, const PlannedStmt *statement)
 {
 	TimestampTz message = GetCurrentStatementStartTimestamp();
 	TimestampTz from = message;
-	int64		waited_ns;
+	int64		waited_us;
 
-	if (MyBackendType != B_BACKEND)
-		return 0;
 	if (message == tracker.message)
 		from = latest_end();
 	tracker.message = message;
@@ -171,15 +195,24 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
 	tracker.length = statement->stmt_len;
 	tracker.started = now;
 	tracker.elapsed_ns = 0;
-	waited_ns = now > from ? (now - from) * NS_IN_US : 0;
+	waited_us = now > from ? now - from : 0;
 
 	if (tracker.parse_queryid == statement->queryId)
 	{
 		if (tracker.parse_message != message)
-			waited_ns += tracker.parse_ns;
+			waited_us += tracker.parse_us;
 		tracker.parse_queryid = 0;
 	}
-	return waited_ns;
+	return waited_us;
+}
+
+/* The same for any statement: nobody waits for those that have no message. */
+static pg_noinline int64
+time_waited(TimestampTz now, const PlannedStmt *statement, int nesting)
+{
+	if (nesting > 0 || MyBackendType != B_BACKEND)
+		return 0;
+	return time_since_message(now, statement);
 }
 
 /*
@@ -187,9 +220,10 @@ time_since_message(TimestampTz now, const PlannedStmt *statement)
  */
 static pg_noinline void
 count_statement(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
-				int64 waited_ns, bool aborted, TimestampTz end)
+				int64 waited_us, bool aborted, TimestampTz end)
 {
-	record_execution(queryid, role, toplevel, elapsed_ns, waited_ns, aborted,
+	record_execution(queryid, role, toplevel,
+					 elapsed_ns + waited_us * NS_IN_US, waited_us, aborted,
 					 end);
 	if (toplevel)
 		tracker.elapsed_ns = elapsed_ns;
@@ -198,37 +232,21 @@ count_statement(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
 /* Count a statement that failed. */
 static void
 count_failure(int64 queryid, Oid role, bool toplevel, int64 elapsed_ns,
-			  int64 waited_ns)
+			  int64 waited_us)
 {
-	count_statement(queryid, role, toplevel, elapsed_ns, waited_ns, true,
+	count_statement(queryid, role, toplevel, elapsed_ns, waited_us, true,
 					GetCurrentTimestamp());
 	if (toplevel)
 		tracker.failed_message = GetCurrentStatementStartTimestamp();
-}
-
-/*
- * A planned statement ended well: hand it to everyone who wants to know.
- * For the minute in which it ended, 1024 ns are as good as a microsecond.
- */
-static inline void
-finish_execution(const StewardExecution *execution, Oid role)
-{
-	record_execution(execution->queryid, role, execution->toplevel,
-					 execution->elapsed_ns, execution->waited_ns, false,
-					 execution->started + (execution->elapsed_ns >> 10));
-	if (execution->toplevel)
-		tracker.elapsed_ns = execution->elapsed_ns;
-	steward_nplusone_record(execution);
 }
 
 /* A planned statement will not end any more. */
 static void
 abort_query(OpenQuery *open)
 {
-	int64		elapsed_ns = STEWARD_TIMER_NS(open->timer) +
-		STEWARD_TIMER_UNFINISHED_NS(open->timer);
+	int64		elapsed_ns = STEWARD_TIMER_NS(open->timer);
 
-	open->counted = true;
+	open->execution.query = NULL;
 	if (timer_is_running(open->timer))
 	{
 		instr_time	now;
@@ -238,11 +256,20 @@ abort_query(OpenQuery *open)
 		elapsed_ns += INSTR_TIME_GET_NANOSEC(now);
 	}
 	count_failure(open->execution.queryid, open->role,
-				  open->execution.toplevel, elapsed_ns,
-				  open->execution.waited_ns);
+				  open->execution.nesting == 0, elapsed_ns,
+				  open->execution.waited_us);
 }
 
-/* Callback: the memory of a query goes away. */
+/* Callback: the memory of the query that was started alone goes away. */
+static void
+alone_is_gone(void *arg)
+{
+	tracker.around--;
+	if (unlikely(tracker.alone.execution.query != NULL))
+		abort_query(&tracker.alone);
+}
+
+/* Callback: the memory of another query goes away. */
 static void
 query_is_gone(void *arg)
 {
@@ -252,132 +279,157 @@ query_is_gone(void *arg)
 	while (*link != open)
 		link = &(*link)->next;
 	*link = open->next;
-	if (!open->counted)
+	tracker.around--;
+	if (open->execution.query != NULL)
 		abort_query(open);
 }
 
 /*
- * Note that a query has started.
+ * The timer of a query that has none yet; NULL if it can have none.
  */
-static void
-open_query(QueryDesc *query, int nesting)
+static pg_noinline Instrumentation *
+allocate_timer(QueryDesc *query)
 {
-	MemoryContext memory = query->estate->es_query_cxt;
-	Instrumentation *timer;
-	StewardExecution *execution;
-	OpenQuery  *open;
+	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 
-	if (STEWARD_QUERY_TIMER(query) == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(memory);
+	STEWARD_ALLOCATE_TIMER(query, timer_options);
+	MemoryContextSwitchTo(old);
+	return STEWARD_QUERY_TIMER(query);
+}
 
-		STEWARD_ALLOCATE_TIMER(query, timer_options);
-		MemoryContextSwitchTo(old);
-	}
-	timer = STEWARD_QUERY_TIMER(query);
-	if (!timer->need_timer)
-		return;
+/*
+ * Fill in what is known of a query that has started, except for the nesting
+ * and the time it waited; false if it cannot be measured.
+ */
+static pg_attribute_always_inline bool
+open_query(OpenQuery *open, QueryDesc *query)
+{
+	Instrumentation *timer = STEWARD_QUERY_TIMER(query);
 
-	open = MemoryContextAlloc(memory, sizeof(OpenQuery));
+	if (unlikely(timer == NULL) && (timer = allocate_timer(query)) == NULL)
+		return false;
+	if (unlikely(!timer->need_timer))
+		return false;
 	open->timer = timer;
 	open->role = GetUserId();
 	open->subxact = GetCurrentSubTransactionId();
-	open->counted = false;
-	execution = &open->execution;
-	execution->query = query;
-	execution->queryid = query->plannedstmt->queryId;
-	execution->command = query->operation;
-	execution->toplevel = nesting == 0;
-	execution->nesting = nesting;
-	execution->started = GetCurrentTimestamp();
-	execution->waited_ns = nesting > 0 ? 0 :
-		time_since_message(execution->started, query->plannedstmt);
+	open->execution.query = query;
+	open->execution.queryid = query->plannedstmt->queryId;
+	open->execution.started = GetCurrentTimestamp();
+	MemoryContextRegisterResetCallback(query->estate->es_query_cxt,
+									   &open->gone);
+	tracker.around++;
+	return true;
+}
+
+/*
+ * Note that a query has started that is not alone, or not a client's, if it is
+ * to be measured.  It has an OpenQuery in its own memory.
+ */
+static pg_noinline void
+open_another(QueryDesc *query)
+{
+	int			nesting = current_nesting();
+	OpenQuery  *open;
+
+	if (!is_measured(nesting))
+		return;
+	open = MemoryContextAlloc(query->estate->es_query_cxt, sizeof(OpenQuery));
 	open->gone.func = query_is_gone;
 	open->gone.arg = open;
-	MemoryContextRegisterResetCallback(memory, &open->gone);
+	open->execution.nesting = nesting;
+	if (!open_query(open, query))
+		return;
+	open->execution.waited_us = time_waited(open->execution.started,
+											query->plannedstmt, nesting);
 	open->next = tracker.open;
 	tracker.open = open;
+	tracker.crowded = true;
 }
 
 /* ExecutorStart_hook */
 static void
 executor_start(QueryDesc *query, int eflags)
 {
-	bool		measured = false;
-	int			nesting = 0;
-
-	if (steward_track != STEWARD_TRACK_NONE &&
-		query->plannedstmt->queryId != 0 &&
-		!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && !IsParallelWorker())
-	{
-		nesting = current_nesting();
-		measured = nesting == 0 || steward_track == STEWARD_TRACK_ALL;
-	}
-	if (measured)
+	if (STEWARD_REQUESTS_TIMER && may_be_measured(query, eflags) &&
+		is_measured(current_nesting()))
 		STEWARD_REQUEST_TIMER(query, INSTRUMENT_TIMER);
 
-	if (prev_ExecutorStart)
-		prev_ExecutorStart(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
+	prev_ExecutorStart(query, eflags);
 
-	if (measured)
-		open_query(query, nesting);
+	if (!may_be_measured(query, eflags))
+		return;
+	if (unlikely(tracker.around != 0 || MyBackendType != B_BACKEND))
+		open_another(query);
+	else if (open_query(&tracker.alone, query))
+		tracker.alone.execution.waited_us =
+			time_since_message(tracker.alone.execution.started,
+							   query->plannedstmt);
 }
 
-/* The open query of a descriptor, or NULL. */
-static inline OpenQuery *
-find_open_query(const QueryDesc *query)
+/*
+ * A query ended well: hand it to everyone who wants to know.  For the minute
+ * in which it ended, 1024 ns are as good as a microsecond.
+ */
+static pg_attribute_always_inline void
+end_query(OpenQuery *open, const QueryDesc *query, bool crowded)
 {
-	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
-	{
-		if (open->execution.query == query && !open->counted)
-			return open;
-	}
-	return NULL;
+	StewardExecution *execution = &open->execution;
+	bool		toplevel = !crowded || execution->nesting == 0;
+	int64		elapsed_ns = STEWARD_TIMER_NS(open->timer);
+	int64		latency_ns = elapsed_ns + execution->waited_us * NS_IN_US;
+
+	execution->rows = STEWARD_ROWS_PROCESSED(query);
+	record_execution(execution->queryid, open->role, toplevel, latency_ns,
+					 execution->waited_us, false,
+					 execution->started + (elapsed_ns >> 10));
+	if (toplevel)
+		tracker.elapsed_ns = elapsed_ns;
+	if (steward_nplusone)
+		record_repetition(execution, elapsed_ns, latency_ns, crowded);
+	execution->query = NULL;
+}
+
+/* The same for a query that may not have been alone all the time. */
+static pg_noinline void
+end_another(const QueryDesc *query)
+{
+	OpenQuery  *open = tracker.open;
+
+	while (open != NULL && open->execution.query != query)
+		open = open->next;
+	if (open == NULL)
+		return;
+	end_query(open, query, true);
+	if (tracker.around == 1 && open->execution.nesting == 0)
+		tracker.crowded = false;
 }
 
 /* ExecutorEnd_hook */
 static void
 executor_end(QueryDesc *query)
 {
-	OpenQuery  *open = find_open_query(query);
+	if (likely(tracker.alone.execution.query == query && !tracker.crowded))
+		end_query(&tracker.alone, query, false);
+	else if (tracker.around != 0)
+		end_another(query);
 
-	if (open != NULL)
+	prev_ExecutorEnd(query);
+}
+
+/*
+ * A holdable cursor is run when its transaction ends, outside of any command;
+ * once one was declared, current_nesting() has to look for that.
+ */
+static inline void
+note_cursor(const Node *command)
+{
+	if (IsA(command, DeclareCursorStmt) && !tracker.held &&
+		(((const DeclareCursorStmt *) command)->options & CURSOR_OPT_HOLD))
 	{
-		open->counted = true;
-		STEWARD_TIMER_STOP(open->timer);
-		open->execution.elapsed_ns = STEWARD_TIMER_NS(open->timer);
-		open->execution.rows = STEWARD_ROWS_PROCESSED(query);
-		finish_execution(&open->execution, open->role);
+		tracker.held = true;
+		tracker.around++;
 	}
-
-	if (prev_ExecutorEnd)
-		prev_ExecutorEnd(query);
-	else
-		standard_ExecutorEnd(query);
-}
-
-/* Call the next one of ProcessUtility_hook. */
-static void
-next_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-			 ProcessUtilityContext context, ParamListInfo params,
-			 QueryEnvironment *queryEnv, DestReceiver *dest,
-			 QueryCompletion *qc)
-{
-	if (prev_ProcessUtility)
-		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
-							queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
-								params, queryEnv, dest, qc);
-}
-
-/* How long a utility command has been on its way. */
-static pg_noinline int64
-utility_waited(TimestampTz now, const PlannedStmt *statement, bool toplevel)
-{
-	return toplevel ? time_since_message(now, statement) : 0;
 }
 
 /*
@@ -396,53 +448,56 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	bool		toplevel;
 	bool		measured;
 	TimestampTz started = 0;
-	int64		waited_ns = 0;
+	int64		waited_us = 0;
 	instr_time	start;
 	instr_time	elapsed;
 
+	note_cursor(pstmt->utilityStmt);
 	if (steward_track == STEWARD_TRACK_NONE || IsParallelWorker() ||
 		IsA(pstmt->utilityStmt, ExecuteStmt) ||
 		IsA(pstmt->utilityStmt, PrepareStmt))
 	{
-		next_utility(pstmt, queryString, readOnlyTree, context, params,
-					 queryEnv, dest, qc);
+		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+							queryEnv, dest, qc);
 		return;
 	}
 
 	nesting = current_nesting();
 	toplevel = nesting == 0;
-	measured = queryid != 0 &&
-		(toplevel || steward_track == STEWARD_TRACK_ALL);
+	measured = queryid != 0 && is_measured(nesting);
 	if (measured)
 	{
 		started = GetCurrentTimestamp();
-		waited_ns = utility_waited(started, pstmt, toplevel);
+		waited_us = time_waited(started, pstmt, nesting);
 	}
 	INSTR_TIME_SET_CURRENT(start);
 	tracker.utility_depth++;
+	tracker.around++;
 	PG_TRY();
 	{
-		next_utility(pstmt, queryString, readOnlyTree, context, params,
-					 queryEnv, dest, qc);
+		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+							queryEnv, dest, qc);
 	}
 	PG_CATCH();
 	{
 		tracker.utility_depth--;
+		tracker.around--;
 		INSTR_TIME_SET_CURRENT(elapsed);
 		INSTR_TIME_SUBTRACT(elapsed, start);
 		if (measured)
 			count_failure(queryid, role, toplevel,
-						  INSTR_TIME_GET_NANOSEC(elapsed), waited_ns);
+						  INSTR_TIME_GET_NANOSEC(elapsed), waited_us);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 
 	tracker.utility_depth--;
+	tracker.around--;
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, start);
 	if (measured)
 		count_statement(queryid, GetUserId(), toplevel,
-						INSTR_TIME_GET_NANOSEC(elapsed), waited_ns, false,
+						INSTR_TIME_GET_NANOSEC(elapsed), waited_us, false,
 						started + INSTR_TIME_GET_NANOSEC(elapsed) / NS_IN_US);
 }
 
@@ -466,7 +521,7 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 
 		tracker.parse_queryid = query->queryId;
 		tracker.parse_message = message;
-		tracker.parse_ns = now > from ? (now - from) * NS_IN_US : 0;
+		tracker.parse_us = now > from ? now - from : 0;
 		if (pstate->p_sourcetext != NULL)
 			steward_unidentified_learn(pstate->p_sourcetext,
 									   query->stmt_location, query->stmt_len,
@@ -501,7 +556,7 @@ count_early_failure(void)
 	}
 	now = GetCurrentTimestamp();
 	count_failure(steward_unidentified_guess(location), GetUserId(), true, 0,
-				  now > from ? (now - from) * NS_IN_US : 0);
+				  now > from ? now - from : 0);
 }
 
 /*
@@ -513,7 +568,7 @@ abort_queries(SubTransactionId subxact)
 {
 	for (OpenQuery *open = tracker.open; open != NULL; open = open->next)
 	{
-		if (!open->counted && open->subxact >= subxact)
+		if (open->execution.query != NULL && open->subxact >= subxact)
 			abort_query(open);
 	}
 }
@@ -569,11 +624,17 @@ steward_tracker_install(void)
 
 	timer_options = steward_library_in_preload_list("pg_stat_statements") ?
 		INSTRUMENT_ALL : INSTRUMENT_TIMER;
-	prev_ExecutorStart = ExecutorStart_hook;
+	tracker.open = &tracker.alone;
+	tracker.alone.gone.func = alone_is_gone;
+
+	prev_ExecutorStart = ExecutorStart_hook ? ExecutorStart_hook :
+		standard_ExecutorStart;
 	ExecutorStart_hook = executor_start;
-	prev_ExecutorEnd = ExecutorEnd_hook;
+	prev_ExecutorEnd = ExecutorEnd_hook ? ExecutorEnd_hook :
+		standard_ExecutorEnd;
 	ExecutorEnd_hook = executor_end;
-	prev_ProcessUtility = ProcessUtility_hook;
+	prev_ProcessUtility = ProcessUtility_hook ? ProcessUtility_hook :
+		standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = post_parse_analyze;

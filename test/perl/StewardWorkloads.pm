@@ -5,7 +5,8 @@
 # A workload: name, half (development or held out), truth, and code.  Truth
 # names the tables whose statements are to be reported, and as what; nothing
 # else of the workload may be reported as n_plus_one.  "may" names kinds that
-# are arguable there and count neither way.  The code gets a function that
+# are arguable there and count neither way; "known" says why the report is
+# wrong there, which counts all the same.  The code gets a function that
 # connects, directly or through the pooler.
 package StewardWorkloads;
 use strict;

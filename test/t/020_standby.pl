@@ -97,6 +97,7 @@ foreach my $node ($primary, $standby)
 # All reports work on a standby; an unlogged table is empty there.
 foreach my $report (
 	qw(get_steward_info() get_slow_queries() get_table_sizes() get_database_size(true)
+	get_schema_sizes() get_tablespace_sizes(true) get_disk_usage()
 	get_active_connections(true) get_cache_hit_ratio() get_index_usage() get_vacuum_status())
   )
 {
@@ -105,7 +106,7 @@ foreach my $report (
 }
 is( $standby->safe_psql(
 		'postgres',
-		q{SELECT bool_and(total_bytes = pg_total_relation_size(table_name::regclass))
+		q{SELECT bool_and(total_bytes = pg_total_relation_size(format('%I.%I', schema_name, table_name)::regclass))
 		    FROM get_table_sizes()}),
 	't', 'standby: sizes are equal');
 is( $standby->safe_psql(

@@ -215,6 +215,17 @@ foreach my $libraries ('pg_stat_statements,pg_steward', 'pg_steward,pg_stat_stat
 cmp_ok($blocks[0], '>=', 10, 'pg_stat_statements counts blocks');
 is($blocks[1], $blocks[0], 'and the same number whatever the order');
 
+# So much time of one statement that the word for the times of short executions
+# is full, twice: none of it is lost.
+$node->pgbench(
+	'--no-vacuum --client=80 --jobs=2 --protocol=simple --transactions=45',
+	0, [qr{processed: 3600/3600}], [qr{^$}], 'much time',
+	{ latency_sums => 'SELECT true AS summed, pg_sleep(0.04);' });
+is(sql(q{SELECT l.calls, l.mean_exec_ms > 39, abs(l.mean_exec_ms - s.mean_exec_time) < 0.00001,
+		        l.mean_latency_ms >= l.mean_exec_ms, l.mean_latency_ms < l.latency_ms * 1.031
+		   FROM pg_stat_statements s, get_query_latency(s.queryid, '{1}') l WHERE s.query LIKE '%AS summed%'}),
+	'3600|t|t|t|t', 'time is exact');
+
 # Not tracked by pg_stat_statements, but by us; and the other way round.
 sql(q{ALTER SYSTEM SET pg_stat_statements.track = 'none'});
 $node->reload;

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * machine.h
+ *	  What the server may use of the machine.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEWARD_MACHINE_H
+#define STEWARD_MACHINE_H
+
+extern double steward_machine_cpus(void);
+
+#endif							/* STEWARD_MACHINE_H */
