@@ -10,6 +10,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).
 MODULE_big = $(EXTENSION)
 OBJS = \
 	src/advisor/index_definition.o \
+	src/base/conninfo.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/launcher.o \
@@ -36,6 +37,13 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/pool/pgbouncer.o \
+	src/pool/pgbouncer_client.o \
+	src/pool/pgbouncer_parse.o \
+	src/pool/pgbouncer_reports.o \
+	src/pool/pgbouncer_resolve.o \
+	src/pool/pgbouncer_rule.o \
+	src/pool/pgbouncer_store.o \
 	src/pool/pool_count.o \
 	src/pool/pool_event.o \
 	src/pool/pool_log.o \
@@ -52,10 +60,12 @@ SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 DATA       = $(wildcard src/sql/$(EXTENSION)--*--*.sql)
 
-PG_CPPFLAGS = -I$(srcdir)/src -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -fno-plt -fno-semantic-interposition \
 	$(STEWARD_CFLAGS)
+# the client library asks PgBouncer
+SHLIB_LINK  = $(libpq) $(STEWARD_LDFLAGS)
 
 TEMP = --temp-instance=tmp_instance --temp-config=test/regress.conf
 REGRESS = \

@@ -111,6 +111,13 @@
 	INSTR_TIME_GET_NANOSEC((timer)->counter)
 #endif
 
+/* A set of sockets to wait for, which the caller frees. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_CREATE_WAIT_SET(n) CreateWaitEventSet(NULL, (n))
+#else
+#define STEWARD_CREATE_WAIT_SET(n) CreateWaitEventSet(CurrentMemoryContext, (n))
+#endif
+
 /*
  * Slots that ordinary users cannot have, and how many of max_connections are
  * free; users of these include storage/proc.h and postmaster/postmaster.h.

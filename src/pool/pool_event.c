@@ -79,7 +79,7 @@ typedef struct PoolEvent
 	int			used;
 	int			usable;
 	int64		refused;
-	char		detail[2048];
+	char		detail[4096];
 } PoolEvent;
 
 /* Shared, guarded by lock; written by the launcher. */
@@ -139,7 +139,7 @@ static const StewardShmemArea ring_area = {
 
 /*
  * Remember an event; it is delivered by the launcher's task.  Detail is cut to
- * 2 kB.
+ * 4 kB.
  */
 void
 steward_pool_event_add(StewardPool *pool, StewardPressureNews news,

@@ -168,6 +168,7 @@ pg_steward_pool_history(PG_FUNCTION_ARGS)
 		steward_rows_int32(&rows, sample->refused);
 		steward_rows_int32(&rows, sample->connects);
 		steward_rows_text(&rows, steward_pressure_level_name(sample->level));
+		steward_rows_int32(&rows, sample->queued);
 		steward_rows_end_row(&rows);
 	}
 	pfree(samples);
