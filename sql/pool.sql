@@ -46,6 +46,7 @@ SELECT * FROM steward.pool_replay('{0, 300, 600, 605}', '{80, 80, 80, 80}', '{0,
 SELECT * FROM steward.pool_replay('{100, 105, 0, 5, 10}', '{80, 80, 80, 98, 80}', '{0, 0, 0, 0, 0}', 100);
 SELECT * FROM steward.pool_replay('{0}', '{1}', '{0}', 0);
 SELECT * FROM steward.pool_replay('{0}', '{1, 2}', '{0}', 10);
+SELECT * FROM steward.pool_replay('{0, nan}', '{1, 2}', '{0, 0}', 10);
 SELECT * FROM steward.pool_replay('{0, null}', '{1, 2}', '{0, 0}', 10);
 
 -- Does a plan fit?  This server has max_connections = 100, 3 reserved.
@@ -105,6 +106,15 @@ SELECT count(*) FROM get_pool_history('-1 hour');
 SELECT database_name = current_database() AS here, total, active, idle, idle_in_transaction, note
   FROM get_connection_pool_stats() WHERE application_name = 'pg_regress/pool';
 
+-- PgBouncer: none is watched here; secrets do not belong into the setting.
+SELECT state FROM get_pgbouncer_pools();
+SELECT state, console FROM get_pgbouncer_stats();
+SELECT count(*) FROM get_pool_recommendations() WHERE topic LIKE 'pgbouncer%';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host=a; host=b password=secret';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host=a,b';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host';
+SHOW pg_steward.pgbouncer_conninfo;
+
 -- Limits of roles and databases.
 CREATE ROLE regress_pool_limited LOGIN CONNECTION LIMIT 4;
 SELECT count(*) FROM get_pool_recommendations() WHERE topic IN ('limit', 'refused', 'reserved', 'half open');
@@ -122,6 +132,7 @@ SELECT count(*) > 0 AS visible, bool_or(note = 'skipped: needs pg_read_all_stats
 SELECT topic, severity FROM get_pool_recommendations() WHERE severity = 'skipped';
 SELECT DISTINCT reason FROM get_kill_candidates();
 SELECT DISTINCT state FROM get_idle_in_transaction();
+SELECT state FROM get_pgbouncer_pools();
 RESET ROLE;
 DROP ROLE regress_pool_limited;
 DROP FUNCTION replay(int[], int[]);

@@ -86,14 +86,9 @@ steward_pgbouncer_init(void)
 static void
 poller_exit(int code, Datum arg)
 {
-	StewardBouncers *bouncers = steward_bouncers();
-
 	LWLockReleaseAll();			/* an error may have left it to us */
 	for (int i = 0; i < poller.nclients; i++)
 		steward_client_abandon(&poller.clients[i]);
-	LWLockAcquire(bouncers->lock, LW_EXCLUSIVE);
-	bouncers->pid = 0;
-	LWLockRelease(bouncers->lock);
 }
 
 /*
@@ -223,7 +218,6 @@ wait_for_clients(void)
 void
 pg_steward_pgbouncer_main(Datum arg)
 {
-	StewardBouncers *bouncers = steward_bouncers();
 	MemoryContext context;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -233,9 +227,6 @@ pg_steward_pgbouncer_main(Datum arg)
 
 	poller.guard = RegisterTimeout(USER_TIMEOUT, give_up);
 	before_shmem_exit(poller_exit, (Datum) 0);
-	LWLockAcquire(bouncers->lock, LW_EXCLUSIVE);
-	bouncers->pid = MyProcPid;
-	LWLockRelease(bouncers->lock);
 
 	context = AllocSetContextCreate(TopMemoryContext, "pg_steward pgbouncer",
 									ALLOCSET_DEFAULT_SIZES);

@@ -113,7 +113,6 @@ typedef struct StewardConsole
 typedef struct StewardBouncers
 {
 	LWLock	   *lock;
-	int			pid;			/* of the poller, 0: not running */
 	uint32		setting_hash;	/* of the setting that the consoles are of */
 	int			nconsoles;
 	StewardConsole consoles[STEWARD_MAX_CONSOLES];

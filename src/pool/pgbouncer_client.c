@@ -115,7 +115,8 @@ steward_client_close(StewardConsoleClient *client)
 
 /*
  * The process ends.  If it does so because of this client, let the next one
- * know; the connection is not touched any more.
+ * know, which leaves it alone for the longest pause: others are not asked while
+ * there is no process.  The connection is not touched any more.
  */
 void
 steward_client_abandon(StewardConsoleClient *client)
@@ -133,7 +134,7 @@ steward_client_abandon(StewardConsoleClient *client)
 	strlcpy(console->error, "it makes its client compute for too long",
 			sizeof(console->error));
 	console->failures++;
-	console->retry_ms = steward_monotonic_ms() + pause_after(console->failures);
+	console->retry_ms = steward_monotonic_ms() + RETRY_MS;
 	LWLockRelease(bouncers->lock);
 }
 

@@ -91,7 +91,7 @@ static const char *
 why_nothing(void)
 {
 	StewardBouncers *bouncers = steward_bouncers();
-	bool		running;
+	int			nconsoles;
 
 	if (bouncers == NULL)
 		return "skipped: needs pg_steward in shared_preload_libraries";
@@ -99,9 +99,9 @@ why_nothing(void)
 		steward_pgbouncer_conninfo[strspn(steward_pgbouncer_conninfo, "; \t\n")] == '\0')
 		return "skipped: needs pg_steward.pgbouncer_conninfo";
 	LWLockAcquire(bouncers->lock, LW_SHARED);
-	running = bouncers->pid != 0 && bouncers->nconsoles > 0;
+	nconsoles = bouncers->nconsoles;
 	LWLockRelease(bouncers->lock);
-	return running ? NULL : "skipped: the poller is not running";
+	return nconsoles > 0 ? NULL : "skipped: the poller has not started";
 }
 
 /*

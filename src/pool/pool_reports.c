@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -193,6 +196,10 @@ float8_array(ArrayType *array, int *n)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("array must not contain nulls")));
 		result[i] = DatumGetFloat8(elements[i]);
+		if (!(fabs(result[i]) <= INT_MAX))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("array element is out of range")));
 	}
 	return result;
 }

@@ -161,9 +161,9 @@ sub answer
 	{
 		my $rows = '';
 		open my $file, '<', $option{pools} or POSIX::_exit(0);
-		while (<$file>)
+		while (my $line = <$file>)
 		{
-			my ($database, $user, $waiting, $maxwait) = split;
+			my ($database, $user, $waiting, $maxwait) = split ' ', $line;
 			$rows .= data_row('news', $user, $maxwait, $database, 3, $waiting, undef, 'many');
 		}
 		return row_description(qw(invented user maxwait database cl_active cl_waiting sv_active sv_idle))
