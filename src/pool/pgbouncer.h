@@ -140,6 +140,8 @@ extern void steward_copy_printable(char *target, Size size, const char *text,
 /* pgbouncer_rule.c */
 extern void steward_queue_track(StewardConsole *console,
 								const StewardConsole *before);
+extern bool steward_console_is_current(const StewardConsole *console,
+									   int64 now);
 extern void steward_queues(int64 now, StewardQueues *queues);
 extern void steward_queues_describe(int64 now, StringInfo text, int top);
 

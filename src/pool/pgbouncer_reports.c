@@ -125,8 +125,12 @@ copy_console(int n, StewardConsole *console)
 static void
 append_console(StewardRows *rows, const StewardConsole *console, bool monitor)
 {
+	bool		stale = console->state == STEWARD_CONSOLE_OK &&
+		!steward_console_is_current(console, steward_monotonic_ms());
+
 	append_foreign(rows, monitor ? console->label : "");
-	steward_rows_text(rows, steward_console_state_name(console->state));
+	steward_rows_text(rows, stale ? "stale" :
+					  steward_console_state_name(console->state));
 }
 
 /* Append why there is no more, or what is left out; null for nothing. */

@@ -90,8 +90,8 @@ lasts(const StewardConsole *console, const StewardBouncerPool *pool)
 }
 
 /* Is this console's answer one of now? */
-static bool
-is_current(const StewardConsole *console, int64 now)
+bool
+steward_console_is_current(const StewardConsole *console, int64 now)
 {
 	return console->state == STEWARD_CONSOLE_OK &&
 		now - console->sampled_ms <= longest_gap();
@@ -114,7 +114,7 @@ steward_queues(int64 now, StewardQueues *queues)
 	{
 		const StewardConsole *console = &bouncers->consoles[i];
 
-		if (!is_current(console, now))
+		if (!steward_console_is_current(console, now))
 			continue;
 		queues->waiting += Max(console->sums.cl_waiting, 0);
 		for (int j = 0; j < console->npools && !queues->lasting; j++)
@@ -158,12 +158,13 @@ steward_queues_describe(int64 now, StringInfo text, int top)
 	{
 		const StewardConsole *console = &bouncers->consoles[i];
 
-		for (int j = 0; is_current(console, now) && j < console->npools; j++)
+		for (int j = 0; j < console->npools; j++)
 		{
 			const StewardBouncerPool *pool = &console->pools[j];
 			int			at = n;
 
-			if (pool->numbers.cl_waiting <= 0)
+			if (pool->numbers.cl_waiting <= 0 ||
+				!steward_console_is_current(console, now))
 				continue;
 			/* insert it, and let what is behind the last place fall */
 			while (at > 0 && pools[at - 1].numbers.cl_waiting <

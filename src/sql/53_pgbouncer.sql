@@ -20,7 +20,7 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL SAFE ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_get_pgbouncer_pools';
 COMMENT ON FUNCTION @extschema@.get_pgbouncer_pools() IS
-'the pools of the PgBouncers that pg_steward.pgbouncer_conninfo names, as they were at sampled_at: clients (cl_) that have a server connection and that wait for one, server connections (sv_), and how long the first client in the queue has waited; state is ok, starting, unreachable, timeout, refused or invalid answer, error says more; a row without a database has the sums of a console; anyone may call it, names of consoles, databases and users need pg_monitor';
+'the pools of the PgBouncers that pg_steward.pgbouncer_conninfo names, as they were at sampled_at: clients (cl_) that have a server connection and that wait for one, server connections (sv_), and how long the first client in the queue has waited; state is ok, starting, unreachable, timeout, refused, invalid answer or stale (the poller has not asked for long), error says more; a row without a database has the sums of a console; anyone may call it, names of consoles, databases and users need pg_monitor';
 
 CREATE FUNCTION @extschema@.get_pgbouncer_stats(
     OUT console text,

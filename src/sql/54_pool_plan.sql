@@ -309,7 +309,9 @@ BEGIN ATOMIC
                format('%s clients wait for pool %s of %s in PgBouncer %s (pool_size %s, %s busy), the first for %s s: %s',
                       q.cl_waiting, q.database_name, q.username, q.console,
                       coalesce(q.pool_size::text, 'unknown'), q.sv_active, q.maxwait_seconds,
-                      CASE WHEN q.sv_active < q.pool_size
+                      CASE WHEN q.pool_size IS NULL OR q.sv_active IS NULL
+                           THEN 'compare its pool_size with what this server can take.'
+                           WHEN q.sv_active < q.pool_size
                            THEN 'the pool is not full, look at max_db_connections, max_user_connections and whether PgBouncer gets in here.'
                            WHEN q.room = 0
                            THEN 'this server has no connection left for a larger pool: shorten transactions, or lend from a pool that is idle.'
@@ -326,7 +328,7 @@ BEGIN ATOMIC
           FROM queue q
         UNION ALL
         SELECT 'pgbouncer size', 'warning',
-               format('The %s pools of PgBouncer may open %s connections, of which this server takes %s: clients would be refused, make pool_size smaller.',
+               format('The %s pools of PgBouncer may open %s connections; this server takes %s: unless some lead to another server, make pool_size smaller, or clients are refused.',
                       count(*), sum(b.pool_size + coalesce(b.reserve_size, 0)), p.usable),
                NULL,
                jsonb_build_object('pools', count(*), 'pool_size', sum(b.pool_size),
