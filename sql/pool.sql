@@ -49,6 +49,16 @@ SELECT * FROM steward.pool_replay('{0}', '{1, 2}', '{0}', 10);
 SELECT * FROM steward.pool_replay('{0, nan}', '{1, 2}', '{0, 0}', 10);
 SELECT * FROM steward.pool_replay('{0, null}', '{1, 2}', '{0, 0}', 10);
 
+-- clients in the queue of a pooler: a warning, whatever else is free; a full
+-- server is worse, and goes first
+SELECT r.* FROM (SELECT array_agg(s::float8 ORDER BY s) AS at, array_agg(10::float8) AS used,
+                        array_agg(0::float8) AS refused,
+                        array_agg((s BETWEEN 60 AND 90 OR s = 120)::int::float8 ORDER BY s) AS queued
+                   FROM generate_series(5, 600, 5) s) x,
+       steward.pool_replay(at, used, refused, 100, queued) r;
+SELECT * FROM steward.pool_replay('{0, 5, 10, 15}', '{10, 10, 98, 50}', '{0, 0, 0, 0}', 100, '{0, 1, 1, 1}');
+SELECT * FROM steward.pool_replay('{0, 5}', '{10, 10}', '{0, 0}', 100, '{1}');
+
 -- Does a plan fit?  This server has max_connections = 100, 3 reserved.
 SELECT current_setting('max_connections') AS max_connections,
        current_setting('superuser_reserved_connections') AS reserved;

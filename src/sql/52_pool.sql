@@ -65,6 +65,7 @@ CREATE FUNCTION steward.pool_replay(
     used double precision[],
     refused double precision[],
     usable integer,
+    queued double precision[] DEFAULT '{}',
     OUT said_at_seconds double precision,
     OUT news text,
     OUT status text,
@@ -72,8 +73,8 @@ CREATE FUNCTION steward.pool_replay(
 RETURNS SETOF record
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_pool_replay';
-COMMENT ON FUNCTION steward.pool_replay(double precision[], double precision[], double precision[], integer) IS
-'internal: what would have been logged, with the present settings, for samples at these seconds with so many slots used and clients refused; anyone may call it';
+COMMENT ON FUNCTION steward.pool_replay(double precision[], double precision[], double precision[], integer, double precision[]) IS
+'internal: what would have been logged, with the present settings, for samples at these seconds with so many slots used, clients refused, and clients queued for too long; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_pool_pressure(
     OUT max_connections integer,

@@ -159,7 +159,7 @@ like($err, qr/permission denied|must be superuser/, 'the setting is not for ever
 # The server stops while consoles hang.
 my $started = time;
 $node->stop('fast');
-cmp_ok(time - $started, '<', 10, 'a fast shutdown does not wait for them');
+cmp_ok(time - $started, '<', 5, 'a fast shutdown does not wait for them');
 $node->start;
 state_is('good', 'ok');
 state_is('mute', 'timeout');
