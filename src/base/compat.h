@@ -111,6 +111,12 @@
 	INSTR_TIME_GET_NANOSEC((timer)->counter)
 #endif
 
+/* Actions of signals that are no function: names of the server's since 19. */
+#if PG_VERSION_NUM < 190000
+#define PG_SIG_DFL SIG_DFL
+#define PG_SIG_IGN SIG_IGN
+#endif
+
 /* A set of sockets to wait for, which the caller frees. */
 #if PG_VERSION_NUM >= 170000
 #define STEWARD_CREATE_WAIT_SET(n) CreateWaitEventSet(NULL, (n))

@@ -222,7 +222,7 @@ pg_steward_pgbouncer_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	pqsignal(SIGPIPE, SIG_IGN);
+	pqsignal(SIGPIPE, PG_SIG_IGN);
 	BackgroundWorkerUnblockSignals();
 
 	poller.guard = RegisterTimeout(USER_TIMEOUT, give_up);

@@ -30,6 +30,7 @@
 #include "libpq/pqsignal.h"
 #include "storage/pg_shmem.h"
 
+#include "base/compat.h"
 #include "pool/pgbouncer_resolve.h"
 
 #define CHILD_SECONDS 5
@@ -90,12 +91,12 @@ run_child(const char *host, int fd)
 	StewardResolver resolver;
 	size_t		length;
 
-	pqsignal(SIGTERM, SIG_DFL);
-	pqsignal(SIGINT, SIG_DFL);
-	pqsignal(SIGQUIT, SIG_DFL);
-	pqsignal(SIGHUP, SIG_DFL);
-	pqsignal(SIGALRM, SIG_DFL);
-	pqsignal(SIGURG, SIG_IGN);
+	pqsignal(SIGTERM, PG_SIG_DFL);
+	pqsignal(SIGINT, PG_SIG_DFL);
+	pqsignal(SIGQUIT, PG_SIG_DFL);
+	pqsignal(SIGHUP, PG_SIG_DFL);
+	pqsignal(SIGALRM, PG_SIG_DFL);
+	pqsignal(SIGURG, PG_SIG_IGN);
 	sigprocmask(SIG_SETMASK, &UnBlockSig, NULL);
 	alarm(CHILD_SECONDS);
 	PGSharedMemoryDetach();
