@@ -105,7 +105,7 @@ foreach my $report (
 }
 is( $standby->safe_psql(
 		'postgres',
-		q{SELECT bool_and(total_bytes = pg_total_relation_size(table_name::regclass))
+		q{SELECT bool_and(total_bytes = pg_total_relation_size(format('%I.%I', schema_name, table_name)::regclass))
 		    FROM get_table_sizes()}),
 	't', 'standby: sizes are equal');
 is( $standby->safe_psql(

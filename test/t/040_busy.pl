@@ -31,8 +31,8 @@ $node->safe_psql('postgres', q{
 	ALTER TABLE moved SET TABLESPACE other;
 	ALTER INDEX moved_pkey SET TABLESPACE pg_default});
 is( $node->safe_psql(
-		'postgres', q{SELECT count(*), bool_and(total_bytes = pg_total_relation_size(table_name::regclass))
-		                FROM get_table_sizes()}),
+		'postgres', q{SELECT count(*), bool_and(total_bytes = pg_total_relation_size(format('%I.%I', schema_name, table_name)::regclass))
+		                FROM get_table_sizes() WHERE schema_name = 'public'}),
 	'3|t', 'sizes over two tablespaces');
 is( $node->safe_psql(
 		'postgres', q{SELECT size_bytes = pg_database_size('postgres') FROM get_database_size()}),
@@ -159,7 +159,7 @@ $node->pgbench(
 		},
 	});
 is( $node->safe_psql(
-		'postgres', q{SELECT bool_and(total_bytes = pg_total_relation_size(table_name::regclass))
+		'postgres', q{SELECT bool_and(total_bytes = pg_total_relation_size(format('%I.%I', schema_name, table_name)::regclass))
 		                FROM get_table_sizes()}),
 	't', 'still equal');
 
