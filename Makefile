@@ -45,6 +45,7 @@ OBJS = \
 	src/advisor/whatif.o \
 	src/advisor/workload.o \
 	src/advisor/write_cost.o \
+	src/base/conninfo.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/launcher.o \
@@ -73,6 +74,13 @@ OBJS = \
 	src/latency/unidentified.o \
 	src/pg_steward.o \
 	src/pool/activity.o \
+	src/pool/pgbouncer.o \
+	src/pool/pgbouncer_client.o \
+	src/pool/pgbouncer_parse.o \
+	src/pool/pgbouncer_reports.o \
+	src/pool/pgbouncer_resolve.o \
+	src/pool/pgbouncer_rule.o \
+	src/pool/pgbouncer_store.o \
 	src/pool/pool_count.o \
 	src/pool/pool_event.o \
 	src/pool/pool_log.o \
@@ -114,10 +122,12 @@ SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 DATA       = $(wildcard src/sql/$(EXTENSION)--*--*.sql)
 
-PG_CPPFLAGS = -I$(srcdir)/src -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -DPG_STEWARD_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -fno-plt -fno-semantic-interposition \
 	$(STEWARD_CFLAGS)
+# the client library asks PgBouncer
+SHLIB_LINK  = $(libpq) $(STEWARD_LDFLAGS)
 
 TEMP = --temp-instance=tmp_instance --temp-config=test/regress.conf
 REGRESS = \

@@ -46,7 +46,18 @@ SELECT * FROM steward.pool_replay('{0, 300, 600, 605}', '{80, 80, 80, 80}', '{0,
 SELECT * FROM steward.pool_replay('{100, 105, 0, 5, 10}', '{80, 80, 80, 98, 80}', '{0, 0, 0, 0, 0}', 100);
 SELECT * FROM steward.pool_replay('{0}', '{1}', '{0}', 0);
 SELECT * FROM steward.pool_replay('{0}', '{1, 2}', '{0}', 10);
+SELECT * FROM steward.pool_replay('{0, nan}', '{1, 2}', '{0, 0}', 10);
 SELECT * FROM steward.pool_replay('{0, null}', '{1, 2}', '{0, 0}', 10);
+
+-- clients in the queue of a pooler: a warning, whatever else is free; a full
+-- server is worse, and goes first
+SELECT r.* FROM (SELECT array_agg(s::float8 ORDER BY s) AS at, array_agg(10::float8) AS used,
+                        array_agg(0::float8) AS refused,
+                        array_agg((s BETWEEN 60 AND 90 OR s = 120)::int::float8 ORDER BY s) AS queued
+                   FROM generate_series(5, 600, 5) s) x,
+       steward.pool_replay(at, used, refused, 100, queued) r;
+SELECT * FROM steward.pool_replay('{0, 5, 10, 15}', '{10, 10, 98, 50}', '{0, 0, 0, 0}', 100, '{0, 1, 1, 1}');
+SELECT * FROM steward.pool_replay('{0, 5}', '{10, 10}', '{0, 0}', 100, '{1}');
 
 -- Does a plan fit?  This server has max_connections = 100, 3 reserved.
 SELECT current_setting('max_connections') AS max_connections,
@@ -105,6 +116,15 @@ SELECT count(*) FROM get_pool_history('-1 hour');
 SELECT database_name = current_database() AS here, total, active, idle, idle_in_transaction, note
   FROM get_connection_pool_stats() WHERE application_name = 'pg_regress/pool';
 
+-- PgBouncer: none is watched here; secrets do not belong into the setting.
+SELECT state FROM get_pgbouncer_pools();
+SELECT state, console FROM get_pgbouncer_stats();
+SELECT count(*) FROM get_pool_recommendations() WHERE topic LIKE 'pgbouncer%';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host=a; host=b password=secret';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host=a,b';
+ALTER SYSTEM SET pg_steward.pgbouncer_conninfo = 'host';
+SHOW pg_steward.pgbouncer_conninfo;
+
 -- Limits of roles and databases.
 CREATE ROLE regress_pool_limited LOGIN CONNECTION LIMIT 4;
 SELECT count(*) FROM get_pool_recommendations() WHERE topic IN ('limit', 'refused', 'reserved', 'half open');
@@ -122,6 +142,7 @@ SELECT count(*) > 0 AS visible, bool_or(note = 'skipped: needs pg_read_all_stats
 SELECT topic, severity FROM get_pool_recommendations() WHERE severity = 'skipped';
 SELECT DISTINCT reason FROM get_kill_candidates();
 SELECT DISTINCT state FROM get_idle_in_transaction();
+SELECT state FROM get_pgbouncer_pools();
 RESET ROLE;
 DROP ROLE regress_pool_limited;
 DROP FUNCTION replay(int[], int[]);

@@ -22,6 +22,7 @@
 #include "base/shmem.h"
 #include "latency/n_plus_one.h"
 #include "latency/tracker.h"
+#include "pool/pgbouncer.h"
 #include "pool/pool_event.h"
 #include "pool/pool_store.h"
 #include "pool/refusals.h"
@@ -46,4 +47,5 @@ _PG_init(void)
 	steward_refusals_init();
 	steward_sampler_init();
 	steward_pool_event_init();
+	steward_pgbouncer_init();
 }

@@ -17,7 +17,7 @@
 CACHE=${XDG_CACHE_HOME:-/var/cache}/pg_steward
 
 # What is built, from where.  Raise the recipe number to have caches rebuilt.
-SERVERS_RECIPE=1
+SERVERS_RECIPE=2
 SERVERS_DAYS=30
 SERVERS_BASE=forky
 SERVERS_OTHER_SUITES='trixie experimental'
@@ -134,6 +134,10 @@ make_servers()
 				postgresql-server-dev-\$major || exit 1
 			dpkg -x postgresql-server-dev-\${major}_*.deb / || exit 1
 		done
+		# the client library is of the newest, and serves all
+		cd /tmp && apt-get download -o APT::Sandbox::User=root \
+			libpq-dev=\$(dpkg-query -W -f '\${Version}' libpq5) || exit 1
+		dpkg -x libpq-dev_*.deb / || exit 1
 		rm -f /tmp/*
 	END
 	# Some machines have apt clean up its lists and archives after each use;

@@ -160,6 +160,19 @@
 #define STEWARD_CONSTRAINT_HAS_PERIOD(form) false
 #endif
 
+/* Actions of signals that are no function: names of the server's since 19. */
+#if PG_VERSION_NUM < 190000
+#define PG_SIG_DFL SIG_DFL
+#define PG_SIG_IGN SIG_IGN
+#endif
+
+/* A set of sockets to wait for, which the caller frees. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_CREATE_WAIT_SET(n) CreateWaitEventSet(NULL, (n))
+#else
+#define STEWARD_CREATE_WAIT_SET(n) CreateWaitEventSet(CurrentMemoryContext, (n))
+#endif
+
 /*
  * Slots that ordinary users cannot have, and how many of max_connections are
  * free; users of these include storage/proc.h and postmaster/postmaster.h.

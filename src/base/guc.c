@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/conninfo.h"
 #include "base/guc.h"
 
 int			steward_lock_timeout = 100;
@@ -42,6 +43,11 @@ double		steward_pool_immediate_pct = 97;
 int			steward_pool_event_retention = 30;
 char	   *steward_notify_channel = NULL;
 int			steward_bloat_max_blocks = 100000;
+char	   *steward_pgbouncer_conninfo = NULL;
+int			steward_pgbouncer_interval = 5;
+int			steward_pgbouncer_maxwait = 1000;
+int			steward_pgbouncer_maxwait_after = 60;
+int			steward_pgbouncer_waiting_after = 120;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -246,6 +252,32 @@ define_storage_settings(void)
 							NULL, NULL, NULL);
 }
 
+/* Settings of src/pool/pgbouncer*.c. */
+static void
+define_pgbouncer_settings(void)
+{
+	DefineCustomStringVariable("pg_steward.pgbouncer_conninfo",
+							   "Connection strings of the admin consoles of PgBouncer that are watched, separated by semicolons.",
+							   "Passwords belong into a passfile or service. Empty for none.",
+							   &steward_pgbouncer_conninfo, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   steward_conninfo_check, NULL, NULL);
+	define_pool_seconds("pg_steward.pgbouncer_interval",
+						"Time between two looks at PgBouncer, in seconds.",
+						NULL, &steward_pgbouncer_interval, 1, 3600);
+	DefineCustomIntVariable("pg_steward.pgbouncer_maxwait",
+							"Time that the first client in a queue of PgBouncer may wait, in milliseconds.",
+							NULL, &steward_pgbouncer_maxwait, 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	define_pool_seconds("pg_steward.pgbouncer_maxwait_after",
+						"How long clients must wait longer than pgbouncer_maxwait to make it a warning, in seconds.",
+						NULL, &steward_pgbouncer_maxwait_after, 0, 86400);
+	define_pool_seconds("pg_steward.pgbouncer_waiting_after",
+						"How long clients must wait in a queue of PgBouncer to make it a warning, in seconds.",
+						"However short each of them waits.",
+						&steward_pgbouncer_waiting_after, 0, 86400);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -268,6 +300,7 @@ steward_guc_init(void)
 	define_nplusone_settings();
 	define_pool_settings();
 	define_storage_settings();
+	define_pgbouncer_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

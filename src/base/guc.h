@@ -55,6 +55,13 @@ extern char *steward_notify_channel;
 /* pg_steward.bloat_max_blocks: blocks that one bloat report may read */
 extern int	steward_bloat_max_blocks;
 
+/* pg_steward.pgbouncer_*: see pool/pgbouncer.c and pool/pgbouncer_rule.c */
+extern char *steward_pgbouncer_conninfo;	/* a list, see conninfo.c */
+extern int	steward_pgbouncer_interval; /* seconds */
+extern int	steward_pgbouncer_maxwait;	/* milliseconds */
+extern int	steward_pgbouncer_maxwait_after;	/* seconds */
+extern int	steward_pgbouncer_waiting_after;	/* seconds */
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */

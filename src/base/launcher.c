@@ -32,6 +32,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
+#include "storage/sinval.h"
 #include "storage/spin.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -42,7 +43,7 @@
 #include "base/launcher.h"
 #include "base/shmem.h"
 
-#define MAX_TASKS 4
+#define MAX_TASKS 8
 #define RESTART_SECONDS 5
 
 /* A wait is never longer, whatever the tasks say. */
@@ -187,6 +188,8 @@ handle_signals(void)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+	/* others must not wait until we read a catalog the next time */
+	ProcessCatchupInterrupt();
 }
 
 /*

@@ -37,7 +37,7 @@
 #include "base/compat.h"
 #include "base/shmem.h"
 
-#define MAX_AREAS 8
+#define MAX_AREAS 16
 
 /* Shared; constant after creation. */
 typedef struct StewardShared

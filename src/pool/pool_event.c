@@ -79,7 +79,7 @@ typedef struct PoolEvent
 	int			used;
 	int			usable;
 	int64		refused;
-	char		detail[2048];
+	char		detail[4096];
 } PoolEvent;
 
 /* Shared, guarded by lock; written by the launcher. */
@@ -139,7 +139,7 @@ static const StewardShmemArea ring_area = {
 
 /*
  * Remember an event; it is delivered by the launcher's task.  Detail is cut to
- * 2 kB.
+ * 4 kB.
  */
 void
 steward_pool_event_add(StewardPool *pool, StewardPressureNews news,
@@ -159,9 +159,6 @@ steward_pool_event_add(StewardPool *pool, StewardPressureNews news,
 	event->usable = count->usable;
 	event->refused = refused;
 	strlcpy(event->detail, detail, sizeof(event->detail));
-	/* a character that was cut must not remain */
-	event->detail[pg_mbcliplen(event->detail, strlen(event->detail),
-							   sizeof(event->detail) - 1)] = '\0';
 	event_ring->next++;
 	LWLockRelease(event_ring->lock);
 }
@@ -354,6 +351,27 @@ run(const char *sql, int nargs, Oid *types, Datum *values)
 			 SPI_result_code_string(rc));
 }
 
+/*
+ * The detail as a value of type text, palloc'd.  Names in it come from catalogs
+ * that all databases share, and from PgBouncer, so that they may not be in the
+ * encoding of this database; then they lose their bytes outside of ASCII.
+ */
+static Datum
+detail_datum(const char *detail)
+{
+	char	   *copy = pstrdup(detail);
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), copy, strlen(copy), true))
+	{
+		for (char *p = copy; *p != '\0'; p++)
+		{
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+		}
+	}
+	return CStringGetTextDatum(copy);
+}
+
 /* Add an event to the table, and notify. */
 static void
 keep_event(const PoolEvent *event)
@@ -371,7 +389,7 @@ keep_event(const PoolEvent *event)
 	values[4] = Int32GetDatum(event->used);
 	values[5] = Int32GetDatum(event->usable);
 	values[6] = Int64GetDatum(event->refused);
-	values[7] = CStringGetTextDatum(event->detail);
+	values[7] = detail_datum(event->detail);
 	run("INSERT INTO steward.pool_event"
 		" (at, news, status, cause, used, usable, refused, detail)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", 8, types, values);

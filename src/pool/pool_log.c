@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "pool/pgbouncer.h"
 #include "pool/pool_count.h"
 #include "pool/pool_event.h"
 #include "pool/pool_log.h"
@@ -28,12 +29,17 @@
 /* Groups of connections that are named. */
 #define TOP_CONSUMERS 5
 
+/* Pools of PgBouncer that are named. */
+#define TOP_QUEUES 5
+
 /*
  * What to do about it, a full sentence or two.  The string is a constant.
  */
 const char *
 steward_pool_hint(const StewardPoolCount *count, StewardPressureCause cause)
 {
+	if (cause == STEWARD_CAUSE_QUEUE)
+		return _("Clients wait in PgBouncer: see get_pgbouncer_pools(), and get_pool_recommendations() for whether the server can take larger pools.");
 	if (count->half_open * 4 >= count->used && count->half_open > 2)
 		return _("Many connections have not authenticated: look for clients that connect and stay silent, and consider a lower \"authentication_timeout\".");
 	if (count->idle_in_transaction * 4 >= count->used &&
@@ -72,6 +78,21 @@ describe_numbers(StringInfo text, StewardPool *pool,
 					 refused, steward_pool_refused(pool));
 	appendStringInfo(text, " status_seconds=" INT64_FORMAT,
 					 state->level_since == 0 ? INT64CONST(0) : level_ms / 1000);
+}
+
+/* Append where clients wait in PgBouncer, if they do. */
+static void
+describe_queues(StringInfo text)
+{
+	int64		now = steward_monotonic_ms();
+	StewardQueues queues;
+
+	steward_queues(now, &queues);
+	if (queues.waiting == 0)
+		return;
+	appendStringInfo(text, " queued=" INT64_FORMAT " pools=[", queues.waiting);
+	steward_queues_describe(now, text, TOP_QUEUES);
+	appendStringInfoChar(text, ']');
 }
 
 /*
@@ -127,6 +148,7 @@ steward_pool_say(StewardPool *pool, StewardPressureNews news,
 
 	initStringInfo(&detail);
 	describe_numbers(&detail, pool, &state, count, refused);
+	describe_queues(&detail);
 	describe_consumers(&detail);
 	if (news != STEWARD_NEWS_REMINDER)
 		steward_pool_event_add(pool, news, &state, count, refused,

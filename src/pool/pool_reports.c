@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -168,6 +171,7 @@ pg_steward_pool_history(PG_FUNCTION_ARGS)
 		steward_rows_int32(&rows, sample->refused);
 		steward_rows_int32(&rows, sample->connects);
 		steward_rows_text(&rows, steward_pressure_level_name(sample->level));
+		steward_rows_int32(&rows, sample->queued);
 		steward_rows_end_row(&rows);
 	}
 	pfree(samples);
@@ -192,13 +196,18 @@ float8_array(ArrayType *array, int *n)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("array must not contain nulls")));
 		result[i] = DatumGetFloat8(elements[i]);
+		if (!(fabs(result[i]) <= INT_MAX))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("array element is out of range")));
 	}
 	return result;
 }
 
 /*
  * pool_replay(at_seconds float8[], used float8[], refused float8[], usable
- * integer): what the sampler would have said, with its present thresholds.
+ * integer, queued float8[]): what the sampler would have said, with its present
+ * thresholds.  An empty array means that nobody was queued.
  */
 Datum
 pg_steward_pool_replay(PG_FUNCTION_ARGS)
@@ -208,12 +217,14 @@ pg_steward_pool_replay(PG_FUNCTION_ARGS)
 	StewardRows rows;
 	int			n,
 				nused,
-				nrefused;
+				nrefused,
+				nqueued;
 	double	   *at = float8_array(PG_GETARG_ARRAYTYPE_P(0), &n);
 	double	   *used = float8_array(PG_GETARG_ARRAYTYPE_P(1), &nused);
 	double	   *refused = float8_array(PG_GETARG_ARRAYTYPE_P(2), &nrefused);
+	double	   *queued = float8_array(PG_GETARG_ARRAYTYPE_P(4), &nqueued);
 
-	if (nused != n || nrefused != n)
+	if (nused != n || nrefused != n || (nqueued != n && nqueued != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arrays must have the same number of elements")));
@@ -231,7 +242,7 @@ pg_steward_pool_replay(PG_FUNCTION_ARGS)
 		sample.used = (int) used[i];
 		sample.usable = PG_GETARG_INT32(3);
 		sample.refused = (int64) refused[i];
-		sample.queued = false;
+		sample.queued = nqueued > 0 && queued[i] > 0;
 		news = steward_pressure_step(&state, &limits, &sample);
 		if (news == STEWARD_NEWS_NONE)
 			continue;

@@ -7,8 +7,8 @@
  * day can be replayed in a test.
  *
  * Up: WARNING when every sample of warning_after seconds was above
- * warning_pct; CRITICAL likewise, or at once at immediate_pct, when a client
- * was refused, or when clients wait in a pooler.
+ * warning_pct, or when clients wait in a pooler for too long; CRITICAL
+ * likewise, or at once at immediate_pct or when a client was refused.
  *
  * Down: a level ends when every sample of clear_after seconds was more than
  * STEWARD_PRESSURE_HYSTERESIS points below its threshold and nobody was
@@ -98,17 +98,16 @@ wanted_level(const StewardPressureState *state,
 		*cause = STEWARD_CAUSE_REFUSED;
 	else if (pct >= limits->immediate_pct)
 		*cause = STEWARD_CAUSE_FULL;
-	else if (sample->queued)
-		*cause = STEWARD_CAUSE_QUEUE;
 	else if (lasted(state->above_critical_since, now, limits->critical_after))
 		*cause = STEWARD_CAUSE_LONG;
 	else
 	{
-		bool		warn = lasted(state->above_warning_since, now,
-								  limits->warning_after);
-
-		*cause = warn ? STEWARD_CAUSE_LONG : STEWARD_CAUSE_NONE;
-		return warn ? STEWARD_PRESSURE_WARNING : STEWARD_PRESSURE_OK;
+		if (lasted(state->above_warning_since, now, limits->warning_after))
+			*cause = STEWARD_CAUSE_LONG;
+		else
+			*cause = sample->queued ? STEWARD_CAUSE_QUEUE : STEWARD_CAUSE_NONE;
+		return *cause == STEWARD_CAUSE_NONE ? STEWARD_PRESSURE_OK :
+			STEWARD_PRESSURE_WARNING;
 	}
 	return STEWARD_PRESSURE_CRITICAL;
 }

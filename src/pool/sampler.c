@@ -17,8 +17,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -28,6 +26,7 @@
 
 #include "base/guc.h"
 #include "base/launcher.h"
+#include "pool/pgbouncer.h"
 #include "pool/pool_count.h"
 #include "pool/pool_log.h"
 #include "pool/pool_store.h"
@@ -38,16 +37,6 @@
 
 /* When the next sample is due, in the launcher; 0: now. */
 static int64 next_sample_ms;
-
-/* Milliseconds of a clock that never goes back. */
-static int64
-monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64CONST(1000) + now.tv_nsec / 1000000;
-}
 
 /* The thresholds as they are set now. */
 void
@@ -103,8 +92,9 @@ cut_to_16(int64 value)
 
 /* The form in which a sample is kept. */
 static void
-pack_sample(const StewardPoolCount *count, int64 refused, int64 connects,
-			StewardPressureLevel level, StewardPoolSample *sample)
+pack_sample(const StewardPoolCount *count, const StewardPressureSample *input,
+			int64 connects, int64 queued, StewardPressureLevel level,
+			StewardPoolSample *sample)
 {
 	memset(sample, 0, sizeof(*sample));
 	sample->at = count->at;
@@ -114,8 +104,9 @@ pack_sample(const StewardPoolCount *count, int64 refused, int64 connects,
 	sample->active = cut_to_16(count->active);
 	sample->idle = cut_to_16(count->idle);
 	sample->idle_in_transaction = cut_to_16(count->idle_in_transaction);
-	sample->refused = cut_to_16(refused);
+	sample->refused = cut_to_16(input->refused);
 	sample->connects = cut_to_16(connects);
+	sample->queued = cut_to_16(queued);
 	sample->level = level;
 	if (count->oldest_idle_in_transaction != 0)
 		sample->oldest_idle_in_transaction = (uint32)
@@ -135,10 +126,12 @@ record_count(StewardPool *pool, const StewardPoolCount *count, int64 now_ms,
 	StewardPressureNews news;
 	StewardPressureLevel before;
 	StewardPoolSample sample;
+	StewardQueues queues;
 	uint64		refused_now = steward_pool_refused(pool);
 	uint64		connects_now = pg_atomic_read_u64(&pool->connects);
 
 	steward_sampler_limits(&limits);
+	steward_queues(now_ms, &queues);
 
 	LWLockAcquire(pool->lock, LW_EXCLUSIVE);
 	*refused = refused_now - pool->refused_seen;
@@ -146,7 +139,7 @@ record_count(StewardPool *pool, const StewardPoolCount *count, int64 now_ms,
 	input.used = count->used;
 	input.usable = count->usable;
 	input.refused = *refused;
-	input.queued = false;
+	input.queued = queues.lasting;
 	before = pool->pressure.level;
 	news = steward_pressure_step(&pool->pressure, &limits, &input);
 	if (pool->pressure.level != before)
@@ -166,8 +159,8 @@ record_count(StewardPool *pool, const StewardPoolCount *count, int64 now_ms,
 		pool->peak_usable = count->usable;
 		pool->peak_at = count->at;
 	}
-	pack_sample(count, *refused, pool->connects_last, pool->pressure.level,
-				&sample);
+	pack_sample(count, &input, pool->connects_last, queues.waiting,
+				pool->pressure.level, &sample);
 	steward_pool_remember(pool, &sample);
 	LWLockRelease(pool->lock);
 	return news;
@@ -180,7 +173,7 @@ static long
 sampler_run(void)
 {
 	StewardPool *pool = steward_pool();
-	int64		now = monotonic_ms();
+	int64		now = steward_monotonic_ms();
 	int64		interval = steward_pool_sample_interval * INT64CONST(1000);
 	int64		refused;
 	StewardPoolCount count;
@@ -202,7 +195,7 @@ sampler_run(void)
 	/* keep to the beat, unless it was missed altogether */
 	next_sample_ms = next_sample_ms + interval > now ?
 		next_sample_ms + interval : now + interval;
-	return (long) Max(next_sample_ms - monotonic_ms(), 1);
+	return (long) Max(next_sample_ms - steward_monotonic_ms(), 1);
 }
 
 static const StewardLauncherTask sampler_task = {

@@ -52,7 +52,8 @@ CREATE FUNCTION steward.pool_history(
     OUT oldest_idle_in_transaction_seconds bigint,
     OUT refused integer,
     OUT connects integer,
-    OUT status text)
+    OUT status text,
+    OUT queued integer)
 RETURNS SETOF record
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 1000
 AS 'MODULE_PATHNAME', 'pg_steward_pool_history';
@@ -64,6 +65,7 @@ CREATE FUNCTION steward.pool_replay(
     used double precision[],
     refused double precision[],
     usable integer,
+    queued double precision[] DEFAULT '{}',
     OUT said_at_seconds double precision,
     OUT news text,
     OUT status text,
@@ -71,8 +73,8 @@ CREATE FUNCTION steward.pool_replay(
 RETURNS SETOF record
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_pool_replay';
-COMMENT ON FUNCTION steward.pool_replay(double precision[], double precision[], double precision[], integer) IS
-'internal: what would have been logged, with the present settings, for samples at these seconds with so many slots used and clients refused; anyone may call it';
+COMMENT ON FUNCTION steward.pool_replay(double precision[], double precision[], double precision[], integer, double precision[]) IS
+'internal: what would have been logged, with the present settings, for samples at these seconds with so many slots used, clients refused, and clients queued for too long; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_pool_pressure(
     OUT max_connections integer,
@@ -132,19 +134,21 @@ CREATE FUNCTION @extschema@.get_pool_history(
     OUT oldest_idle_in_transaction_seconds bigint,
     OUT connects integer,
     OUT refused integer,
-    OUT status text)
+    OUT status text,
+    OUT queued integer)
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
     SELECT h.sampled_at, h.used, h.usable,
            round((100.0 * h.used / greatest(h.usable, 1))::numeric, 1)::float8,
            h.half_open, h.active, h.idle, h.idle_in_transaction,
-           h.oldest_idle_in_transaction_seconds, h.connects, h.refused, h.status
+           h.oldest_idle_in_transaction_seconds, h.connects, h.refused, h.status,
+           h.queued
       FROM steward.pool_history(coalesce(clock_timestamp() - since, '-infinity')) h
      ORDER BY h.sampled_at;
 END;
 COMMENT ON FUNCTION @extschema@.get_pool_history(interval) IS
-'connections over time, oldest first: every sample of the last day (at the default pg_steward.pool_sample_interval), before that the worst of each quarter of an hour, for a month; null for all; connects and refused are since the row before; kept in shared memory, lost at a restart; anyone may call it';
+'connections over time, oldest first: every sample of the last day (at the default pg_steward.pool_sample_interval), before that the worst of each quarter of an hour, for a month; null for all; connects and refused are since the row before, queued are clients that waited in PgBouncer; kept in shared memory, lost at a restart; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_connection_pool_stats(
     OUT database_name text,

@@ -201,6 +201,13 @@ BEGIN ATOMIC
     SELECT steward.forget_activity();
     WITH p AS MATERIALIZED (SELECT n.* FROM steward.pool_now() n),
     stats AS MATERIALIZED (SELECT s.* FROM @extschema@.get_connection_pool_stats() s),
+    pooler AS MATERIALIZED (SELECT b.* FROM @extschema@.get_pgbouncer_pools() b),
+    -- a queue: what the server has left, nine tenths of its slots at most
+    queue AS (
+        SELECT q.*, greatest(floor(0.9 * p.usable) - p.used, 0) AS room,
+               p.active, p.usable, p.used, steward.machine_cpus() AS cpus
+          FROM pooler q, p
+         WHERE q.cl_waiting > 0 AND q.database_name IS NOT NULL),
     found AS (
         SELECT 'slots' AS topic,
                CASE WHEN p.refused_slots + p.refused_reserved > 0 OR p.used >= 0.9 * p.usable
@@ -297,6 +304,54 @@ BEGIN ATOMIC
          WHERE p.max_connections > 100 AND p.max_connections > 50 * steward.machine_cpus()
            AND p.peak_pct < 50
         UNION ALL
+        SELECT 'pgbouncer queue',
+               CASE WHEN q.maxwait_seconds >= 1 THEN 'warning' ELSE 'info' END,
+               format('%s clients wait for pool %s of %s in PgBouncer %s (pool_size %s, %s busy), the first for %s s: %s',
+                      q.cl_waiting, q.database_name, q.username, q.console,
+                      coalesce(q.pool_size::text, 'unknown'), q.sv_active, q.maxwait_seconds,
+                      CASE WHEN q.pool_size IS NULL OR q.sv_active IS NULL
+                           THEN 'compare its pool_size with what this server can take.'
+                           WHEN q.sv_active < q.pool_size
+                           THEN 'the pool is not full, look at max_db_connections, max_user_connections and whether PgBouncer gets in here.'
+                           WHEN q.room = 0
+                           THEN 'this server has no connection left for a larger pool: shorten transactions, or lend from a pool that is idle.'
+                           WHEN q.active > 2 * q.cpus
+                           THEN format('more connections would share the same %s processors, where %s are busy already: shorten transactions.',
+                                       round(q.cpus::numeric, 1), q.active)
+                           ELSE format('raise pool_size to %s; this server has %s connections left.',
+                                       q.pool_size + least(q.cl_waiting, q.room), q.room) END),
+               NULL,
+               jsonb_build_object('console', q.console, 'cl_waiting', q.cl_waiting,
+                                  'maxwait_seconds', q.maxwait_seconds, 'sv_active', q.sv_active,
+                                  'pool_size', q.pool_size, 'used', q.used, 'usable', q.usable,
+                                  'active', q.active, 'cpus', q.cpus)
+          FROM queue q
+        UNION ALL
+        SELECT 'pgbouncer size', 'warning',
+               format('The %s pools of PgBouncer may open %s connections; this server takes %s: unless some lead to another server, make pool_size smaller, or clients are refused.',
+                      count(*), sum(b.pool_size + coalesce(b.reserve_size, 0)), p.usable),
+               NULL,
+               jsonb_build_object('pools', count(*), 'pool_size', sum(b.pool_size),
+                                  'reserve_size', sum(b.reserve_size), 'usable', p.usable)
+          FROM pooler b, p WHERE b.database_name IS NOT NULL
+         GROUP BY p.usable
+        HAVING sum(b.pool_size + coalesce(b.reserve_size, 0)) > p.usable
+        UNION ALL
+        SELECT 'pgbouncer clients', CASE WHEN c.clients_pct >= 100 THEN 'critical' ELSE 'warning' END,
+               format('%s of max_client_conn = %s clients are connected to PgBouncer %s: it will refuse more.',
+                      c.clients, c.max_client_conn, c.console),
+               NULL,
+               jsonb_build_object('clients', c.clients, 'max_client_conn', c.max_client_conn)
+          FROM (SELECT DISTINCT s.console, s.clients, s.max_client_conn, s.clients_pct
+                  FROM @extschema@.get_pgbouncer_stats() s) c
+         WHERE c.clients_pct >= 90
+        UNION ALL
+        SELECT 'pgbouncer', 'warning',
+               format('The console of PgBouncer %s cannot be read: %s.', b.console, b.state),
+               NULL, jsonb_build_object('state', b.state, 'error', b.error)
+          FROM pooler b
+         WHERE b.state NOT IN ('ok', 'starting') AND b.state NOT LIKE 'skipped:%'
+        UNION ALL
         SELECT 'visibility', 'skipped', 'skipped: needs pg_read_all_stats to see connections of other roles', NULL,
                jsonb_build_object('hidden', count(*))
           FROM stats s WHERE s.note IS NOT NULL HAVING count(*) > 0)
@@ -306,4 +361,4 @@ BEGIN ATOMIC
               f.topic, f.recommendation;
 END;
 COMMENT ON FUNCTION @extschema@.get_pool_recommendations() IS
-'what to change so that connections do not run out: one row for each finding, worst first, with the numbers in evidence and, where one statement does it, the statement; anyone may call it, connections of other roles need pg_read_all_stats';
+'what to change so that connections do not run out: one row for each finding, worst first, with the numbers in evidence and, where one statement does it, the statement; anyone may call it, connections of other roles need pg_read_all_stats, pools of PgBouncer pg_monitor';
