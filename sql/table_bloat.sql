@@ -152,6 +152,16 @@ DELETE FROM "Needs Quotes" WHERE id % 2 = 0;
 SELECT regexp_replace(fix_sql, '[0-9]+ [kM]?B', 'SIZE', 'g') AS fix_sql FROM get_table_bloat('"Needs Quotes"', 0);
 -- too little to rewrite
 SELECT fix_sql FROM get_table_bloat('"Needs Quotes"');
+-- a name does not end a comment
+BEGIN;
+INSERT INTO pg_extension SELECT g.oid, g.name, e.extowner, e.extnamespace, false, '1', NULL, NULL
+  FROM pg_extension e, (VALUES (1, 'pg_repack'), (2, 'pg_squeeze')) g(oid, name) WHERE e.extname = 'pg_steward';
+SELECT regexp_replace(fix_sql, '[0-9]+ [kM]?B', 'SIZE', 'g') AS fix_sql FROM get_table_bloat('"Needs Quotes"', 0);
+ALTER TABLE "Needs Quotes" RENAME TO "two
+lines";
+SELECT regexp_replace(fix_sql, '[0-9]+ [kM]?B', 'SIZE', 'g') AS fix_sql FROM get_table_bloat('"two
+lines"', 0);
+ROLLBACK;
 VACUUM "Needs Quotes";
 SELECT fix_sql ~ '^VACUUM FULL' AS rewrite_only, bloat_ratio BETWEEN 0.4 AND 0.6 AS half, waste_pct BETWEEN 40 AND 60 AS pct,
        wasted_space = pg_size_pretty(wasted_bytes + toast_wasted_bytes) AS pretty

@@ -89,6 +89,7 @@ pg_steward_check_minimum(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative",
+						PG_ARGISNULL(1) ? "value" :
 						text_to_cstring(PG_GETARG_TEXT_PP(1))),
 				 errhint("Use 0 for no limit.")));
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));

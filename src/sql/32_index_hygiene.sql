@@ -93,16 +93,18 @@ END;
 COMMENT ON FUNCTION steward.drop_index_sql(oid, "char") IS
 'internal: the command that drops an index of this relkind; one of a partitioned table cannot be dropped concurrently, so that its locks are not waited for longer than two seconds; anyone may call it';
 
-CREATE FUNCTION steward.new_index_name(table_name name, table_oid oid)
+CREATE FUNCTION steward.new_index_name(table_name name, table_oid oid, tail text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- fits into 63 bytes, so that the number, which makes it unique, stays
+    -- Fits into 63 bytes, so that the number stays, which makes it unique: of
+    -- the table and of what is indexed, for it may lack more than one index.
     SELECT format('%s_%s_idx', left(table_name::text, CASE WHEN octet_length(table_name::text) = length(table_name::text)
-                                                           THEN 40 ELSE 11 END), table_oid);
+                                                           THEN 40 ELSE 10 END),
+                  to_hex(hashtextextended(tail COLLATE "C", table_oid::bigint)));
 END;
-COMMENT ON FUNCTION steward.new_index_name(name, oid) IS
-'internal: a name for a new index of a table; anyone may call it';
+COMMENT ON FUNCTION steward.new_index_name(name, oid, text) IS
+'internal: a name for a new index of a table, of which "tail" is what stands behind USING; anyone may call it';
 
 CREATE FUNCTION steward.partitioned_index_sql(table_oid oid, index_oid oid, tail text)
 RETURNS text
@@ -123,14 +125,14 @@ BEGIN ATOMIC
                NULL::text COLLATE "C" AS parent_index,
                format('%I.%I', n.nspname, coalesce(
                    (SELECT x.relname FROM pg_class x WHERE x.oid = index_oid),
-                   steward.new_index_name(c.relname, c.oid))) AS own_index
+                   steward.new_index_name(c.relname, c.oid, tail))) AS own_index
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.oid = table_oid
         UNION ALL
         SELECT d.level, d.oid, d.relkind, d.nspname, d.relname, d.attached, d.spare, d.parent_index,
                format('%I.%I', d.nspname, coalesce(
                    (SELECT x.relname FROM pg_class x WHERE x.oid = coalesce(d.attached, d.spare)),
-                   steward.new_index_name(d.relname, d.oid)))
+                   steward.new_index_name(d.relname, d.oid, tail)))
           FROM (SELECT p.level + 1 AS level, c.oid, c.relkind, n.nspname, c.relname, a.attached,
                        -- only a leaf's is looked for: it costs most
                        (SELECT min(s.indexrelid) FROM pg_index s, root r
@@ -158,7 +160,7 @@ BEGIN ATOMIC
                         THEN format('CREATE %sINDEX %s%I ON %s%I.%I USING %s;',
                                     CASE WHEN r.indisunique THEN 'UNIQUE ' END,
                                     CASE WHEN d.relkind = 'r' THEN 'CONCURRENTLY ' END,
-                                    steward.new_index_name(d.relname, d.oid),
+                                    steward.new_index_name(d.relname, d.oid, tail),
                                     CASE WHEN d.relkind = 'p' THEN 'ONLY ' END,
                                     d.nspname, d.relname, tail)
                         WHEN NOT i.indisvalid AND d.relkind = 'r'
@@ -168,7 +170,7 @@ BEGIN ATOMIC
                                                 AND k.contype IN ('p', 'u'))
                         THEN format('ALTER TABLE %I.%I ADD %s USING INDEX %I;', d.nspname, d.relname, r.key_kind,
                                     coalesce((SELECT x.relname FROM pg_class x WHERE x.oid = d.spare),
-                                             steward.new_index_name(d.relname, d.oid))) END,
+                                             steward.new_index_name(d.relname, d.oid, tail))) END,
                    CASE WHEN d.parent_index IS NOT NULL AND (d.attached IS NULL OR NOT i.indisvalid AND d.relkind = 'r')
                         THEN format('ALTER INDEX %s ATTACH PARTITION %s;', d.parent_index, d.own_index) END)
                END AS text

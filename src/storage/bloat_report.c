@@ -211,13 +211,18 @@ append_line(StringInfo advice, const char *format,...)
 	}
 }
 
-/* The ways to rewrite a table. */
+/*
+ * The ways to rewrite a table.  Those in comments are for names of one line
+ * only: what is behind the first one would not be a comment.
+ */
 static void
 append_rewrite(StringInfo advice, const SortedRow *sorted, const char *name,
 			   const AdviceContext *context)
 {
 	append_line(advice, "VACUUM FULL %s; -- ACCESS EXCLUSIVE lock: nobody reads or writes the table meanwhile; needs %s of disk for the copy",
 				name, pretty_size(sorted->size - sorted->waste));
+	if (strpbrk(name, "\r\n") != NULL)
+		return;
 	if (context->repack)
 		append_line(advice, "-- or almost without blocking, in a shell: pg_repack --no-order --table=%s",
 					quote_literal_cstr(name));
@@ -245,7 +250,7 @@ advise(const SortedRow *sorted, const AdviceContext *context)
 	StringInfoData advice;
 	const char *name;
 
-	if (sorted->name == NULL || size == 0 || !(vacuum || held || rewrite))
+	if (sorted->name == NULL || sorted->schema == NULL || size == 0 || !(vacuum || held || rewrite))
 		return NULL;
 	initStringInfo(&advice);
 	name = quote_qualified_identifier(sorted->schema, sorted->name);
