@@ -208,4 +208,5 @@ steward_spgist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 		result->pages + 1;
 	result->pages_low -= error;
 	result->pages_high += error;
+	steward_index_sample_temper(sample, alive, result);
 }
