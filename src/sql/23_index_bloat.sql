@@ -55,31 +55,55 @@ BEGIN ATOMIC
           FROM wanted w
                JOIN pg_class p ON p.oid = w.relid AND p.relkind IN ('p', 'I')
                JOIN pg_inherits i ON i.inhparent = w.relid),
-    -- indexes, with the table that the user knows: not TOAST's, but its owner
+    -- their indexes, and the owner if the table is TOAST; a named target costs
+    -- a few index look-ups, however many relations there are
+    about (oid, owner) AS (
+        SELECT x.indexrelid, o.oid
+          FROM pg_index x LEFT JOIN pg_class o ON o.reltoastrelid = x.indrelid
+         WHERE target IS NULL
+        UNION ALL
+        SELECT f.oid, f.owner
+          FROM wanted w
+               CROSS JOIN LATERAL (
+                   SELECT x.indexrelid, NULL::oid
+                     FROM pg_index x WHERE x.indexrelid = w.relid
+                    UNION ALL
+                   SELECT x.indexrelid, NULL::oid
+                     FROM pg_index x WHERE x.indrelid = w.relid
+                    UNION ALL
+                   SELECT x.indexrelid, o.oid
+                     FROM pg_class o JOIN pg_index x ON x.indrelid = o.reltoastrelid
+                    WHERE o.oid = w.relid
+                   OFFSET 0) f (oid, owner)),
+    -- what is said of them, with the table that the user knows
     candidate AS (
-        SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence, a.amname,
-               coalesce(o.oid, t.oid) AS table_oid, x.indrelid,
-               coalesce(o.relname, t.relname) AS table_name, n.nspname,
-               x.indisvalid, x.indisexclusion,
-               target IS NOT NULL
-               AND (target::oid IN (c.oid, t.oid) OR target::oid = o.oid) AS named,
-               EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid) AS is_constraint
-          FROM pg_class c
-               JOIN pg_index x ON x.indexrelid = c.oid
-               JOIN pg_am a ON a.oid = c.relam
-               JOIN pg_class t ON t.oid = x.indrelid
-               LEFT JOIN pg_class o ON t.relkind = 't' AND o.reltoastrelid = t.oid
-               JOIN pg_namespace n ON n.oid = coalesce(o.relnamespace, t.relnamespace)
-         WHERE c.relkind IN ('i', 'I')
-           AND CASE WHEN target IS NULL
-                    THEN n.nspname NOT IN ('pg_catalog', 'information_schema')
-                    ELSE c.oid IN (SELECT w.relid FROM wanted w)
-                         OR t.oid IN (SELECT w.relid FROM wanted w)
-                         OR o.oid IN (SELECT w.relid FROM wanted w) END),
+        SELECT i.*, target IS NOT NULL AND target::oid IN (i.oid, i.indrelid, i.table_oid) AS named
+          FROM about a
+               CROSS JOIN LATERAL (
+                   SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence, m.amname,
+                          coalesce(o.oid, t.oid) AS table_oid, x.indrelid,
+                          coalesce(o.relname, t.relname) AS table_name, n.nspname,
+                          x.indisvalid, x.indisexclusion,
+                          EXISTS (SELECT FROM pg_constraint k
+                                   WHERE k.conrelid = x.indrelid AND k.conindid = c.oid) AS is_constraint
+                     FROM pg_class c
+                          JOIN pg_index x ON x.indexrelid = c.oid
+                          JOIN pg_am m ON m.oid = c.relam
+                          JOIN pg_class t ON t.oid = x.indrelid
+                          LEFT JOIN pg_class o
+                            ON o.oid = coalesce(a.owner,
+                                                CASE WHEN t.relkind = 't'
+                                                     THEN (SELECT u.oid FROM pg_class u WHERE u.reltoastrelid = t.oid) END)
+                          JOIN pg_namespace n ON n.oid = coalesce(o.relnamespace, t.relnamespace)
+                    WHERE c.oid = a.oid
+                   OFFSET 0) i
+         WHERE target IS NOT NULL OR i.nspname NOT IN ('pg_catalog', 'information_schema')),
     -- every index with each partitioned index above it
     tree (root, member) AS (
         SELECT i.inhparent, i.inhrelid
-          FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+          FROM candidate p
+               CROSS JOIN LATERAL (
+                   SELECT h.inhparent, h.inhrelid FROM pg_inherits h WHERE h.inhparent = p.oid OFFSET 0) i
          WHERE p.relkind = 'I'
         UNION
         SELECT t.root, i.inhrelid

@@ -229,6 +229,22 @@ continues_right(Page page)
 }
 
 /*
+ * Bytes of the high key between the page on the left and this one, of whose
+ * first tuple the key has so many: not known, but this page's own high key is
+ * one of the same kind.
+ */
+static int
+first_pivot_size(Page page, int key_bytes)
+{
+	IndexTuple	high = NULL;
+
+	if (!P_RIGHTMOST(BTPageGetOpaque(page)) &&
+		PageGetMaxOffsetNumber(page) >= P_HIKEY)
+		high = checked_tuple(page, P_HIKEY);
+	return high == NULL ? key_bytes : (int) MAXALIGN(IndexTupleSize(high));
+}
+
+/*
  * Take a leaf page apart: groups of equal keys, in order, with the TIDs that
  * are not known to be dead.  Returns false if the page is damaged.
  */
@@ -269,7 +285,8 @@ steward_btree_leaf(const StewardBtreeRules *rules, Page page,
 		group = &leaf->groups[leaf->ngroups++];
 		group->key = tuple;
 		group->key_bytes = MAXALIGN(key_size(tuple));
-		group->pivot_bytes = previous == NULL ? group->key_bytes :
+		group->pivot_bytes = previous == NULL ?
+			first_pivot_size(page, group->key_bytes) :
 			pivot_size(rules, previous, tuple);
 		group->first_tid = leaf->ntids;
 		group->ntids = ntids;
@@ -374,11 +391,11 @@ steward_btree_add(const StewardBtreeRules *rules, StewardBtreeFill *fill,
 double
 steward_btree_inner_pages(double leaf_pages, double pivot_bytes)
 {
-	int			item = MAXALIGN((int) pivot_bytes) + sizeof(ItemIdData);
+	double		item = pivot_bytes + sizeof(ItemIdData);
 	int			full = BLCKSZ * (100 - BTREE_NONLEAF_FILLFACTOR) / 100;
 	int			first = sizeof(IndexTupleData) + sizeof(ItemIdData);
 	int			space = PAGE_SPACE - first - sizeof(ItemIdData) - full;
-	double		fanout = floor((double) space / item) + 1;
+	double		fanout = floor(space / item) + 1;
 	double		pages = 0;
 	double		level = leaf_pages;
 

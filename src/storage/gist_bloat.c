@@ -30,6 +30,7 @@
 #include "access/gist_private.h"
 #include "access/tupmacs.h"
 #include "miscadmin.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -64,6 +65,14 @@
  */
 #define MODEL_ERROR 0.07
 #define COLUMN_ERROR 0.05
+
+/*
+ * The same, if single values of the first column take more than this part of
+ * a page: then the server splits by other columns, but the small tree does
+ * not.
+ */
+#define CROWDED_ERROR 0.5
+#define CROWDED_PAGES 0.25
 
 #define PAGE_SPACE \
 	((double) (BLCKSZ - SizeOfPageHeaderData - \
@@ -534,6 +543,48 @@ fresh_density(const StewardIndexTask *task, GistTuples *tuples, double bytes)
 	return density;
 }
 
+static int
+compare_hashes(const void *left, const void *right)
+{
+	uint32		a = *(const uint32 *) left;
+	uint32		b = *(const uint32 *) right;
+
+	return (a > b) - (a < b);
+}
+
+/*
+ * Do the tuples with the same value of the first column, in an index of so
+ * many bytes, take a considerable part of a page?
+ */
+static bool
+values_are_crowded(Relation index, const GistTuples *tuples, double bytes)
+{
+	TupleDesc	desc = RelationGetDescr(index);
+	Form_pg_attribute att = TupleDescAttr(desc, 0);
+	uint32	   *hashes = palloc_array(uint32, tuples->n + 1);
+	int			distinct = 0;
+
+	if (IndexRelationGetNumberOfKeyAttributes(index) == 1)
+		return false;
+	for (int i = 0; i < tuples->n; i++)
+	{
+		bool		isnull;
+		Datum		value = index_getattr(tuples->tuples[i], 1, desc, &isnull);
+
+		hashes[i] = isnull ? 0 :
+			datum_image_hash(value, att->attbyval, att->attlen);
+	}
+	qsort(hashes, tuples->n, sizeof(uint32), compare_hashes);
+	for (int i = 0; i < tuples->n; i++)
+		distinct += i == 0 || hashes[i] != hashes[i - 1];
+	pfree(hashes);
+
+	/* mostly seen once: more of them are not in the sample */
+	if (distinct > tuples->n / 2)
+		return false;
+	return bytes > CROWDED_PAGES * PAGE_SPACE * distinct;
+}
+
 /* Pages of the new index, with so many leaves. */
 static double
 whole_index(double leaves, double tuple_bytes)
@@ -593,6 +644,8 @@ steward_gist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 		density = USUAL_DENSITY;
 		model *= 2;
 	}
+	if (values_are_crowded(task->index, tuples, bytes))
+		model = CROWDED_ERROR;
 	/* below one page there is nothing to split */
 	if (bytes < PAGE_SPACE * 0.9)
 		density = 1;
@@ -600,4 +653,5 @@ steward_gist_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	error = error / PAGE_SPACE / density + model * result->pages + 1;
 	result->pages_low = result->pages - error;
 	result->pages_high = result->pages + error;
+	steward_index_sample_temper(sample, alive, result);
 }

@@ -326,6 +326,25 @@ steward_index_sample_describe(StewardIndexSample *sample, double alive,
 }
 
 /*
+ * Temper an estimate that a model made: where nothing was deleted, and the
+ * index is no larger than a new one may be, it most likely is about as good as
+ * new.  What lies within the model's error counts for the less the smaller it
+ * is: by the square of its part of the error.  The interval, which has zero in
+ * it, stays.
+ */
+void
+steward_index_sample_temper(const StewardIndexSample *sample, double alive,
+							StewardIndexBloat *result)
+{
+	double		blocks = sample->task->nblocks;
+	double		waste = blocks - result->pages;
+	double		error = result->pages_high - result->pages;
+
+	if (alive == 1 && result->deleted_pages < 2 && waste > 0 && waste < error)
+		result->pages = blocks - waste * (waste / error) * (waste / error);
+}
+
+/*
  * The index tuple at this place of a copied page, or NULL if it leads out of
  * the page.
  */

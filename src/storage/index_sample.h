@@ -70,6 +70,9 @@ extern double steward_index_sample_mean(StewardIndexSample *sample, int value,
 extern void steward_index_sample_describe(StewardIndexSample *sample,
 										  double alive,
 										  StewardIndexBloat *result);
+extern void steward_index_sample_temper(const StewardIndexSample *sample,
+										double alive,
+										StewardIndexBloat *result);
 extern IndexTuple steward_index_sample_tuple(Page page, OffsetNumber offset);
 
 #endif							/* STEWARD_INDEX_SAMPLE_H */
