@@ -259,6 +259,16 @@ pg_steward_enable()
 					   AND lower(split_part(c, '=', 1)) = v.name) \gexec
 				COMMIT;
 
+				-- initdb has the superuser's password in a statement, which a preloaded
+				-- pg_stat_statements remembers for everybody who may read statistics
+				SELECT current_setting('shared_preload_libraries') ~ '\mpg_stat_statements\M' AS remembered,
+					(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_stat_statements') AS statements_schema \gset
+				\if :remembered
+					SELECT count(:statements_schema.pg_stat_statements_reset(userid, dbid, queryid)) AS forgotten
+					  FROM :statements_schema.pg_stat_statements
+					 WHERE query ~* '^\s*(alter|create)\s+(user|role)\M.*\mpassword\M' \gset
+				\endif
+
 				SELECT format('%s in database "%s": %s; roles %s%s',
 					CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_steward')
 					     THEN 'enabled' ELSE 'NOT enabled' END,

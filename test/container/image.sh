@@ -177,7 +177,7 @@ start_container()
 # in_container COMMAND...: run it there, as root
 in_container()
 {
-	nsenter --target "$CONTAINER" --mount --pid --net --ipc --root --wd=/ env -i \
+	nsenter --target "$CONTAINER" --mount --pid --net --ipc --root env --chdir=/ -i \
 		PATH="/usr/local/bin:/usr/sbin:/usr/bin:/usr/lib/postgresql/$MAJOR/bin" LANG=C.UTF-8 \
 		"$@"
 }
