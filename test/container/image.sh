@@ -161,7 +161,7 @@ start_container()
 		share=()
 	fi
 	: >"$WORK/$name.log"
-	"${enter[@]}" unshare --mount --pid --ipc "${share[@]}" --fork --kill-child \
+	"${enter[@]}" unshare --mount --propagation unchanged --pid --ipc "${share[@]}" --fork --kill-child \
 		bash -c "$CONTAINER_START" bash "$WORK/image" "$volume" "$binds" \
 		env -i PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/lib/postgresql/$MAJOR/bin" \
 		LANG=C.UTF-8 PG_MAJOR="$MAJOR" PGDATA="/var/lib/postgresql/$MAJOR/docker" \
