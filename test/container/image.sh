@@ -17,7 +17,7 @@ build_image()
 	local root=$1 server=$2 build=$3 major=$4 stage
 
 	mkdir -p "$root"/{usr,etc,proc,dev,run/postgresql,tmp,var/lib/postgresql} \
-		"$root"/{sys/fs/cgroup,run/secrets,run/pgbouncer,docker-entrypoint-initdb.d} "$root.local/bin" "$root.server"
+		"$root"/{sys/fs/cgroup,extensions/pg_steward,run/secrets,run/pgbouncer,docker-entrypoint-initdb.d} "$root.local/bin" "$root.server"
 	chmod 1777 "$root/tmp" "$root/var/lib/postgresql"
 	ln -s usr/bin "$root/bin"
 	ln -s usr/sbin "$root/sbin"
@@ -35,6 +35,7 @@ build_image()
 		"$root.server/share/postgresql/"
 	ln -s ../postgresql.conf.sample "$root.server/share/postgresql/$major/"
 	cp "$root.server/share/postgresql/postgresql.conf.sample" "$root.sample"
+	cp -a "$root.server" "$root.official"
 
 	mount --bind /usr "$root/usr" || return
 	mount -o remount,bind,ro "$root/usr" || return
