@@ -18,6 +18,7 @@ OBJS = \
 	src/base/launcher.o \
 	src/base/machine.o \
 	src/base/query.o \
+	src/base/read_stream.o \
 	src/base/rows.o \
 	src/base/shmem.o \
 	src/base/statements.o \
@@ -49,7 +50,32 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
-	src/storage/relation_files.o
+	src/storage/bloat_report.o \
+	src/storage/bloat_target.o \
+	src/storage/block_sample.o \
+	src/storage/brin_bloat.o \
+	src/storage/btree_bloat.o \
+	src/storage/btree_fate.o \
+	src/storage/btree_page.o \
+	src/storage/disk_usage.o \
+	src/storage/estimate.o \
+	src/storage/free_map.o \
+	src/storage/gin_bloat.o \
+	src/storage/gist_bloat.o \
+	src/storage/hash_bloat.o \
+	src/storage/heap_bloat.o \
+	src/storage/heap_scan.o \
+	src/storage/index_bloat.o \
+	src/storage/index_heap.o \
+	src/storage/index_pages.o \
+	src/storage/index_quick.o \
+	src/storage/index_sample.o \
+	src/storage/quick_bloat.o \
+	src/storage/relation_files.o \
+	src/storage/relation_sizes.o \
+	src/storage/rewrite_model.o \
+	src/storage/spgist_bloat.o \
+	src/storage/table_bloat.o
 
 # The install script is assembled from one file a topic, in order.
 SQL_PIECES = $(sort $(wildcard src/sql/[0-9]*.sql))
@@ -69,15 +95,18 @@ REGRESS = \
 	latency \
 	n_plus_one \
 	sizes \
+	table_bloat \
+	disk_usage \
 	connections \
 	pool \
 	cache_and_indexes \
 	index_hygiene \
 	vacuum \
 	replication \
+	index_bloat \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = index_builds locked_relations
+ISOLATION      = bloat_locks index_builds locked_relations
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

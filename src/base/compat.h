@@ -61,6 +61,15 @@
 #include "utils/queryjumble.h"
 #endif
 
+/* File numbers of mapped catalogs, and who owns a temporary schema. */
+#if PG_VERSION_NUM < 160000
+#define RelationMapOidToFilenumber(relid, shared) \
+	RelationMapOidToFilenode(relid, shared)
+#endif
+#if PG_VERSION_NUM < 170000
+#define GetTempNamespaceProcNumber(schema) GetTempNamespaceBackendId(schema)
+#endif
+
 /* Parameters of post_parse_analyze_hook. */
 #if PG_VERSION_NUM >= 190000
 #define POST_PARSE_ANALYZE_PARAMS \
@@ -148,6 +157,62 @@
 				high_ = middle_; \
 		} \
 	} while (0)
+#endif
+
+/*
+ * Reading ahead: read_stream_begin_relation() and family since 17, and since
+ * 18 in batches, for callbacks that take no lock.
+ */
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#else
+#define STEWARD_NEEDS_READ_STREAM
+#include "base/read_stream.h"
+#define ReadStream StewardReadStream
+#define READ_STREAM_MAINTENANCE 0x01
+#define READ_STREAM_SEQUENTIAL 0x02
+#define read_stream_begin_relation steward_read_stream_begin
+#define read_stream_next_buffer steward_read_stream_next
+#define read_stream_end steward_read_stream_end
+#endif
+#if PG_VERSION_NUM < 180000
+#define READ_STREAM_USE_BATCHING 0
+#endif
+
+/* File number of a relation, and the path of its first file. */
+#if PG_VERSION_NUM < 160000
+typedef Oid RelFileNumber;
+#define RelationMapOidToFilenumber(relid, shared) \
+	RelationMapOidToFilenode(relid, shared)
+#define object_ownercheck(classid, objectid, roleid) \
+	pg_class_ownercheck(objectid, roleid)
+#endif
+#if PG_VERSION_NUM < 170000
+#define INVALID_PROC_NUMBER InvalidBackendId
+#define ProcNumberForTempRelations() BackendIdForTempRelations()
+#endif
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	pstrdup(GetRelationPath(database, tablespace, number, owner, \
+							MAIN_FORKNUM).str)
+#else
+#define STEWARD_RELATION_PATH(database, tablespace, number, owner) \
+	GetRelationPath(database, tablespace, number, owner, MAIN_FORKNUM)
+#endif
+
+/* Result of gistSplit(): spelt differently before 16. */
+#if PG_VERSION_NUM < 160000
+#define SplitPageLayout SplitedPageLayout
+#endif
+
+/* Allocation by type: since 16. */
+#ifndef palloc_array
+#define palloc_array(type, count) ((type *) palloc(sizeof(type) * (count)))
+#define palloc0_array(type, count) ((type *) palloc0(sizeof(type) * (count)))
+#endif
+#ifndef palloc_object
+#define palloc_object(type) ((type *) palloc(sizeof(type)))
+#define palloc0_object(type) ((type *) palloc0(sizeof(type)))
 #endif
 
 #endif							/* STEWARD_COMPAT_H */

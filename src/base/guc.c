@@ -41,6 +41,7 @@ double		steward_pool_critical_pct = 90;
 double		steward_pool_immediate_pct = 97;
 int			steward_pool_event_retention = 30;
 char	   *steward_notify_channel = NULL;
+int			steward_bloat_max_blocks = 100000;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -230,6 +231,21 @@ define_pool_settings(void)
 							   PGC_SIGHUP, 0, check_channel, NULL, NULL);
 }
 
+/* Settings of src/storage. */
+static void
+define_storage_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.bloat_max_blocks",
+							"Most blocks of tables or indexes that one bloat report reads.",
+							"They are divided among relations by size; what gets none says so. Any user may change it.",
+							&steward_bloat_max_blocks,
+							100000,
+							100, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -251,6 +267,7 @@ steward_guc_init(void)
 	define_latency_settings();
 	define_nplusone_settings();
 	define_pool_settings();
+	define_storage_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

@@ -52,6 +52,8 @@ extern double steward_pool_critical_pct;
 extern double steward_pool_immediate_pct;
 extern int	steward_pool_event_retention;	/* days */
 extern char *steward_notify_channel;
+/* pg_steward.bloat_max_blocks: blocks that one bloat report may read */
+extern int	steward_bloat_max_blocks;
 
 extern void steward_guc_init(void);
 

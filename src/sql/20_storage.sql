@@ -1,50 +1,52 @@
 -- What is big.  Sizes come from the directories of the database and never wait
--- for a lock; see relation_files.c.
-
-CREATE FUNCTION steward.relation_files(
-    OUT tablespace_oid oid,
-    OUT file_number oid,
-    OUT temp_owner integer,
-    OUT main_bytes bigint,
-    OUT all_bytes bigint)
-RETURNS SETOF record
-LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000 ROWS 1000
-AS 'MODULE_PATHNAME', 'pg_steward_relation_files';
-COMMENT ON FUNCTION steward.relation_files() IS
-'internal: bytes on disk of each relation of this database by tablespace, file number and number of the owning backend (-1: not temporary), of the main fork and of all forks; file number 0 is whatever belongs to no relation; anyone may call it';
+-- for a lock; see relation_files.c and relation_sizes.c.
 
 CREATE FUNCTION steward.relation_sizes(
     OUT relid oid,
     OUT main_bytes bigint,
     OUT all_bytes bigint)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 20000 ROWS 1000
-BEGIN ATOMIC
-    SELECT r.oid, f.main_bytes, f.all_bytes
-      FROM steward.relation_files() f
-           LEFT JOIN (
-               SELECT c.oid,
-                      CASE WHEN c.relfilenode <> 0 THEN c.relfilenode
-                           ELSE pg_relation_filenode(c.oid) END AS file_number,
-                      CASE WHEN c.reltablespace <> 0 THEN c.reltablespace
-                           ELSE d.dattablespace END AS tablespace_oid,
-                      CASE WHEN c.relpersistence = 't'
-                           THEN substring(n.nspname FROM '^pg_(?:toast_)?temp_([0-9]+)$')::integer
-                           ELSE -1 END AS temp_owner
-                 FROM pg_class c
-                      JOIN pg_namespace n ON n.oid = c.relnamespace
-                      JOIN pg_database d ON d.datname = current_database()
-                WHERE c.relkind IN ('r', 'm', 't', 'i', 'S')
-                  AND NOT c.relisshared) r
-             ON r.file_number = f.file_number
-            AND r.tablespace_oid = f.tablespace_oid
-            AND r.temp_owner = f.temp_owner;
-END;
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 20000 ROWS 10000
+AS 'MODULE_PATHNAME', 'pg_steward_relation_sizes';
 COMMENT ON FUNCTION steward.relation_sizes() IS
-'internal: bytes on disk of each relation of this database that has files, of the main fork and of all forks, without taking a lock; relid is null for files of no relation that the caller''s snapshot sees; shared catalogs are left out; anyone may call it';
+'internal: bytes on disk of each relation of this database that has files, and of the shared catalogs, of the main fork and of all forks, without a lock on any of them; anyone may call it';
+
+CREATE FUNCTION steward.table_sizes(
+    OUT relid oid,
+    OUT main_bytes bigint,
+    OUT heap_bytes bigint,
+    OUT toast_bytes bigint,
+    OUT indexes_bytes bigint)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 20000 ROWS 10000
+AS 'MODULE_PATHNAME', 'pg_steward_table_sizes';
+COMMENT ON FUNCTION steward.table_sizes() IS
+'internal: bytes on disk of each table and materialized view, catalogs included: of the main fork, of all forks, of TOAST with its index and of the indexes, without a lock on any of them; anyone may call it';
+
+CREATE FUNCTION steward.storage_sums(
+    OUT schema_oid oid,
+    OUT tablespace_oid oid,
+    OUT part text,
+    OUT relations bigint,
+    OUT bytes bigint)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 20000 ROWS 100
+AS 'MODULE_PATHNAME', 'pg_steward_storage_sums';
+COMMENT ON FUNCTION steward.storage_sums() IS
+'internal: number and bytes on disk of tables, indexes, TOAST relations (indexes included) and sequences, by the schema of the table and the tablespace of the relation; part "other" with schema 0 is files of no relation that is seen; tablespace pg_global is shared by all databases; anyone may call it';
+
+CREATE FUNCTION steward.partition_members(
+    OUT root oid,
+    OUT member oid)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000 ROWS 1000
+AS 'MODULE_PATHNAME', 'pg_steward_partition_members';
+COMMENT ON FUNCTION steward.partition_members() IS
+'internal: every relation that has a parent, tables and indexes, with its parent and all above that; exact for partitions only; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_table_sizes(
     limit_count integer DEFAULT NULL,
+    exact boolean DEFAULT false,
     OUT schema_name text,
     OUT table_name text,
     OUT row_count bigint,
@@ -60,31 +62,42 @@ CREATE FUNCTION @extschema@.get_table_sizes(
 RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 100
 BEGIN ATOMIC
-    WITH RECURSIVE
+    WITH
+    -- from the directories, or one by one, with the locks that takes
     size AS MATERIALIZED (
-        SELECT s.relid, s.main_bytes, s.all_bytes FROM steward.relation_sizes() s),
-    index_size AS (
-        SELECT i.indrelid, sum(s.all_bytes)::bigint AS bytes
-          FROM pg_index i JOIN size s ON s.relid = i.indexrelid
-         GROUP BY i.indrelid),
+        SELECT s.relid, s.main_bytes, s.heap_bytes, s.toast_bytes, s.indexes_bytes
+          FROM steward.table_sizes() s
+         WHERE exact IS NOT TRUE
+        UNION ALL
+        SELECT t.oid, m.bytes, m.total - m.toast - m.indexes, m.toast, m.indexes
+          FROM pg_class t
+               JOIN pg_namespace n ON n.oid = t.relnamespace
+               CROSS JOIN LATERAL (
+                   SELECT pg_relation_size(t.oid) AS bytes,
+                          coalesce(pg_total_relation_size(nullif(t.reltoastrelid, 0)), 0) AS toast,
+                          pg_indexes_size(t.oid) AS indexes,
+                          pg_total_relation_size(t.oid) AS total) m
+         WHERE exact AND t.relkind IN ('r', 'm')
+           AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
     -- every table that has storage of its own
     leaf AS MATERIALIZED (
-        SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition,
-               coalesce(h.all_bytes, 0) AS heap,
-               coalesce(t.all_bytes, 0) + coalesce(ti.bytes, 0) AS toast,
-               coalesce(x.bytes, 0) AS indexes,
+        SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS table_name,
+               CASE WHEN c.relkind = 'm' THEN 'materialized view'
+                    WHEN c.relispartition THEN 'partition'
+                    WHEN c.relpersistence = 't' THEN 'temporary table'
+                    WHEN c.relpersistence = 'u' THEN 'unlogged table'
+                    ELSE 'table'
+               END AS kind,
+               h.heap_bytes AS heap, h.toast_bytes AS toast, h.indexes_bytes AS indexes,
                CASE e.source
                     WHEN 'empty file' THEN 0
                     WHEN 'activity counters' THEN e.counted
                     WHEN 'planner estimate' THEN e.planned
                END AS row_estimate,
                e.source AS row_estimate_source
-          FROM pg_class c
+          FROM size h
+               JOIN pg_class c ON c.oid = h.relid
                JOIN pg_namespace n ON n.oid = c.relnamespace
-               LEFT JOIN size h ON h.relid = c.oid
-               LEFT JOIN size t ON t.relid = c.reltoastrelid
-               LEFT JOIN index_size ti ON ti.indrelid = c.reltoastrelid
-               LEFT JOIN index_size x ON x.indrelid = c.oid
                -- The planner takes the density at the last VACUUM or ANALYZE
                -- times the pages of now, and so counts bloat as rows, and
                -- misses rows that filled a table emptied before.  The counters
@@ -107,7 +120,7 @@ BEGIN ATOMIC
                                THEN pg_stat_get_live_tuples(c.oid) END AS counted) r
                CROSS JOIN LATERAL (
                    SELECT r.planned, r.counted,
-                          CASE WHEN coalesce(h.main_bytes, 0) = 0 THEN 'empty file'
+                          CASE WHEN h.main_bytes = 0 THEN 'empty file'
                                WHEN r.planned IS NULL AND r.counted IS NOT NULL
                                     OR r.counted < r.planned OR r.counted > 2.1 * r.planned
                                THEN 'activity counters'
@@ -116,56 +129,55 @@ BEGIN ATOMIC
          WHERE c.relkind IN ('r', 'm')
            AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
     -- every partition with each partitioned table above it
-    tree (root, member) AS (
-        SELECT i.inhparent, i.inhrelid
-          FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-         WHERE p.relkind = 'p'
-        UNION
-        SELECT t.root, i.inhrelid
-          FROM tree t JOIN pg_inherits i ON i.inhparent = t.member),
+    tree AS MATERIALIZED (
+        SELECT m.root, m.member
+          FROM steward.partition_members() m
+               JOIN pg_partitioned_table p ON p.partrelid = m.root),
+    rolled AS (
+        SELECT t.root, sum(l.heap)::bigint AS heap, sum(l.toast)::bigint AS toast,
+               sum(l.indexes)::bigint AS indexes, sum(l.row_estimate) AS row_estimate,
+               count(*) <> count(l.row_estimate) AS unknown
+          FROM leaf l JOIN tree t ON t.member = l.oid
+         GROUP BY t.root),
+    partly_foreign AS (
+        SELECT DISTINCT t.root
+          FROM tree t JOIN pg_foreign_table f ON f.ftrelid = t.member),
     entry AS (
-        SELECT l.nspname, l.relname, l.heap, l.toast, l.indexes,
-               l.row_estimate, l.row_estimate_source,
-               CASE WHEN l.relkind = 'm' THEN 'materialized view'
-                    WHEN l.relispartition THEN 'partition'
-                    WHEN l.relpersistence = 't' THEN 'temporary table'
-                    WHEN l.relpersistence = 'u' THEN 'unlogged table'
-                    ELSE 'table'
-               END AS kind
+        SELECT l.schema_name, l.table_name, l.heap, l.toast, l.indexes,
+               l.row_estimate, l.row_estimate_source, l.kind
           FROM leaf l
         UNION ALL
         SELECT n.nspname, p.relname,
-               coalesce(sum(l.heap), 0)::bigint,
-               coalesce(sum(l.toast), 0)::bigint,
-               coalesce(sum(l.indexes), 0)::bigint,
+               coalesce(r.heap, 0), coalesce(r.toast, 0), coalesce(r.indexes, 0),
                -- unknown as soon as it is for one partition
-               CASE WHEN count(l.oid) = count(l.row_estimate)
-                    THEN coalesce(sum(l.row_estimate), 0) END,
-               CASE WHEN count(l.oid) <> count(l.row_estimate)
+               CASE WHEN NOT coalesce(r.unknown, false) THEN coalesce(r.row_estimate, 0) END,
+               CASE WHEN r.unknown
                     THEN 'unknown: a partition was never analyzed'
-                    WHEN bool_or(f.relkind = 'f')
+                    WHEN f.root IS NOT NULL
                     THEN 'sum of partitions, foreign ones left out'
                     ELSE 'sum of partitions' END,
                'partitioned table'
-          FROM pg_class p
+          FROM pg_partitioned_table pt
+               JOIN pg_class p ON p.oid = pt.partrelid
                JOIN pg_namespace n ON n.oid = p.relnamespace
-               LEFT JOIN tree t ON t.root = p.oid
-               LEFT JOIN leaf l ON l.oid = t.member
-               LEFT JOIN pg_class f ON f.oid = t.member
-         WHERE p.relkind = 'p'
-         GROUP BY p.oid, n.nspname, p.relname)
-    SELECT e.nspname::text, e.relname::text, e.row_estimate::bigint,
-           pg_size_pretty(e.heap + e.toast + e.indexes),
-           pg_size_pretty(e.heap),
-           pg_size_pretty(e.indexes),
-           e.heap + e.toast + e.indexes, e.heap, e.toast, e.indexes,
-           e.row_estimate_source, e.kind
-      FROM entry e
-     ORDER BY e.heap + e.toast + e.indexes DESC, e.nspname, e.relname
-     LIMIT steward.check_limit(limit_count);
+               LEFT JOIN rolled r ON r.root = p.oid
+               LEFT JOIN partly_foreign f ON f.root = p.oid),
+    shown AS (
+        SELECT e.schema_name, e.table_name, e.row_estimate, e.heap, e.toast, e.indexes,
+               e.row_estimate_source, e.kind
+          FROM entry e
+         ORDER BY e.heap + e.toast + e.indexes DESC, e.schema_name COLLATE "C", e.table_name COLLATE "C"
+         LIMIT steward.check_limit(limit_count))
+    SELECT s.schema_name, s.table_name, s.row_estimate::bigint,
+           pg_size_pretty(s.heap + s.toast + s.indexes),
+           pg_size_pretty(s.heap),
+           pg_size_pretty(s.indexes),
+           s.heap + s.toast + s.indexes, s.heap, s.toast, s.indexes,
+           s.row_estimate_source, s.kind
+      FROM shown s;
 END;
-COMMENT ON FUNCTION @extschema@.get_table_sizes(integer) IS
-'tables, materialized views, partitions and partitioned tables (summed over their tree) of this database, biggest first, system catalogs left out; sizes pretty, then in bytes: heap with its maps, TOAST with its index, indexes; row_count is an estimate whose origin row_count_source tells; limit_count NULL shows all; never waits for a lock; anyone may call it';
+COMMENT ON FUNCTION @extschema@.get_table_sizes(integer, boolean) IS
+'tables, materialized views, partitions and partitioned tables (summed over their tree) of this database, biggest first, system catalogs left out; sizes pretty, then in bytes: heap with its maps, TOAST with its index, indexes; row_count is an estimate whose origin row_count_source tells; limit_count NULL shows all; never waits for a lock, unless exact => true asks the server for the size of one relation after the other, which locks each for a moment (ACCESS SHARE) and waits for whoever holds it exclusively; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_database_size(
     all_databases boolean DEFAULT false,
@@ -181,14 +193,13 @@ RETURNS SETOF record
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 1
 BEGIN ATOMIC
     WITH part AS (
-        SELECT sum(s.all_bytes)::bigint AS total,
-               coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint AS tables,
-               coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind = 'i' AND o.relkind <> 't'), 0)::bigint AS indexes,
-               coalesce(sum(s.all_bytes) FILTER (WHERE c.relkind = 't' OR o.relkind = 't'), 0)::bigint AS toast
-          FROM steward.relation_sizes() s
-               LEFT JOIN pg_class c ON c.oid = s.relid
-               LEFT JOIN pg_index i ON i.indexrelid = c.oid
-               LEFT JOIN pg_class o ON o.oid = i.indrelid)
+        SELECT coalesce(sum(s.bytes), 0)::bigint AS total,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'table'), 0)::bigint AS tables,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'index'), 0)::bigint AS indexes,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'toast'), 0)::bigint AS toast
+          FROM steward.storage_sums() s
+               LEFT JOIN pg_tablespace t ON t.oid = s.tablespace_oid
+         WHERE t.spcname IS DISTINCT FROM 'pg_global')
     SELECT d.datname::text, pg_size_pretty(p.total), p.total,
            p.tables, p.indexes, p.toast, p.total - p.tables - p.indexes - p.toast, NULL
       FROM part p, pg_database d
@@ -208,6 +219,103 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.get_database_size(boolean) IS
 'size of this database, pretty and in bytes, with the bytes of its tables, indexes (TOAST indexes apart), TOAST and all other files, which add up; with all_databases => true also the total of every other database, null where the caller may not see it; never waits for a lock; anyone may call it';
+
+CREATE FUNCTION @extschema@.get_schema_sizes(
+    limit_count integer DEFAULT NULL,
+    OUT schema_name text,
+    OUT size text,
+    OUT size_bytes bigint,
+    OUT tables_bytes bigint,
+    OUT indexes_bytes bigint,
+    OUT toast_bytes bigint,
+    OUT other_bytes bigint,
+    OUT table_count bigint,
+    OUT index_count bigint,
+    OUT note text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 20
+BEGIN ATOMIC
+    WITH part AS (
+        SELECT s.schema_oid, coalesce(t.spcname = 'pg_global', false) AS shared, s.part, s.relations, s.bytes
+          FROM steward.storage_sums() s
+               LEFT JOIN pg_tablespace t ON t.oid = s.tablespace_oid),
+    -- one row for a schema, one for files of none, and shared ones apart
+    place AS (
+        SELECT n.oid, false AS shared, n.nspname::text AS name, NULL AS note
+          FROM pg_namespace n
+         WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
+            OR n.oid IN (SELECT p.schema_oid FROM part p)
+        UNION ALL
+        VALUES (0::oid, false, NULL,
+                'files of no relation: just dropped or created, left behind by a crash, or the database''s own'),
+               (0::oid, true, 'pg_catalog', 'shared by all databases, not part of the size of this one')),
+    total AS (
+        SELECT l.name, l.note,
+               coalesce(sum(p.bytes), 0)::bigint AS total,
+               coalesce(sum(p.bytes) FILTER (WHERE p.part = 'table'), 0)::bigint AS tables,
+               coalesce(sum(p.bytes) FILTER (WHERE p.part = 'index'), 0)::bigint AS indexes,
+               coalesce(sum(p.bytes) FILTER (WHERE p.part = 'toast'), 0)::bigint AS toast,
+               coalesce(sum(p.relations) FILTER (WHERE p.part = 'table'), 0)::bigint AS table_count,
+               coalesce(sum(p.relations) FILTER (WHERE p.part = 'index'), 0)::bigint AS index_count
+          FROM place l
+               LEFT JOIN part p ON p.shared = l.shared
+                               AND (p.shared OR p.schema_oid = l.oid)
+         GROUP BY l.oid, l.shared, l.name, l.note)
+    SELECT t.name, pg_size_pretty(t.total), t.total, t.tables, t.indexes, t.toast,
+           t.total - t.tables - t.indexes - t.toast, t.table_count, t.index_count, t.note
+      FROM total t
+     ORDER BY t.total DESC, t.name, t.note
+     LIMIT steward.check_limit(limit_count);
+END;
+COMMENT ON FUNCTION @extschema@.get_schema_sizes(integer) IS
+'bytes of each schema of this database, biggest first, with the bytes of its tables, indexes, TOAST (with its indexes) and the rest, which add up, and the number of tables and indexes; TOAST belongs to the schema of its table; all rows but the one of the shared catalogs add up to the size of the database; limit_count NULL shows all; never waits for a lock; anyone may call it';
+
+CREATE FUNCTION @extschema@.get_tablespace_sizes(
+    all_databases boolean DEFAULT false,
+    OUT tablespace_name text,
+    OUT size text,
+    OUT size_bytes bigint,
+    OUT tables_bytes bigint,
+    OUT indexes_bytes bigint,
+    OUT toast_bytes bigint,
+    OUT other_bytes bigint,
+    OUT table_count bigint,
+    OUT index_count bigint,
+    OUT all_databases_bytes bigint,
+    OUT note text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED COST 30000 ROWS 5
+BEGIN ATOMIC
+    WITH total AS (
+        SELECT s.tablespace_oid,
+               sum(s.bytes)::bigint AS total,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'table'), 0)::bigint AS tables,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'index'), 0)::bigint AS indexes,
+               coalesce(sum(s.bytes) FILTER (WHERE s.part = 'toast'), 0)::bigint AS toast,
+               coalesce(sum(s.relations) FILTER (WHERE s.part = 'table'), 0)::bigint AS table_count,
+               coalesce(sum(s.relations) FILTER (WHERE s.part = 'index'), 0)::bigint AS index_count
+          FROM steward.storage_sums() s
+         GROUP BY s.tablespace_oid)
+    SELECT s.spcname::text, pg_size_pretty(b.total), b.total, b.tables, b.indexes, b.toast,
+           b.total - b.tables - b.indexes - b.toast, b.table_count, b.index_count,
+           CASE WHEN all_databases AND v.visible THEN pg_tablespace_size(s.oid) END,
+           CASE WHEN all_databases AND NOT v.visible
+                THEN 'skipped: needs CREATE on the tablespace or pg_read_all_stats'
+                WHEN s.spcname = 'pg_global' THEN 'shared by all databases, not part of the size of this one' END
+      FROM pg_tablespace s
+           LEFT JOIN total t ON t.tablespace_oid = s.oid
+           CROSS JOIN LATERAL (
+               SELECT coalesce(t.total, 0) AS total, coalesce(t.tables, 0) AS tables,
+                      coalesce(t.indexes, 0) AS indexes, coalesce(t.toast, 0) AS toast,
+                      coalesce(t.table_count, 0) AS table_count, coalesce(t.index_count, 0) AS index_count) b
+           CROSS JOIN LATERAL (
+               SELECT s.oid = (SELECT d.dattablespace FROM pg_database d WHERE d.datname = current_database())
+                      OR has_tablespace_privilege(s.oid, 'CREATE')
+                      OR pg_has_role('pg_read_all_stats', 'USAGE') AS visible) v
+     ORDER BY b.total DESC, s.spcname;
+END;
+COMMENT ON FUNCTION @extschema@.get_tablespace_sizes(boolean) IS
+'bytes of this database in each tablespace, biggest first, with the bytes of tables, indexes, TOAST (with its indexes) and the rest, which add up, and the number of tables and indexes; all rows but the one of the shared catalogs, pg_global, add up to the size of the database; with all_databases => true also what all databases have there, null where the caller may not see it; never waits for a lock; anyone may call it';
 
 CREATE FUNCTION @extschema@.get_cache_hit_ratio(
     OUT cache text,

@@ -6,21 +6,22 @@
  * pg_relation_size() and its family open each relation with a lock: they wait
  * behind ALTER TABLE or VACUUM FULL, and leave a relation cache entry behind
  * for every table looked at.  Here the database's directories, one for each
- * tablespace, are read once, and each file is attributed to its relation by
- * its name, which is the relation's file number.  Nothing is locked and
- * nothing is cached.  The SQL functions join the result with pg_class.
+ * tablespace, and the directory of the shared catalogs are read once, and each
+ * file is attributed to its relation by its name, which is the relation's file
+ * number.  Nothing is locked and nothing is cached.  relation_sizes.c joins
+ * the result with the catalogs.
  *
  * File names (see relpath.c of the server): "<number>" with "_fsm", "_vm" or
  * "_init" for the other forks and ".<n>" for further segments of 1 GB;
  * temporary relations have "t<backend>_" in front, and their numbers may
  * coincide with those of permanent relations, so that the backend is part of
  * the key.  All that is not named so (PG_VERSION, pg_filenode.map, ...) is
- * summed up in one row of file number 0.
+ * summed up under file number 0.
  *
  * A file that disappears between reading the directory and asking for its
  * size is a relation that was dropped; it counts as nothing.  The sum over
- * all rows equals pg_database_size(), which reads the same directories, as
- * long as nothing changes in between.
+ * all but the shared catalogs equals pg_database_size(), which reads the same
+ * directories, as long as nothing changes in between.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -32,36 +33,49 @@
 #include <unistd.h>
 
 #include "catalog/pg_tablespace_d.h"
+#include "common/hashfn.h"
 #include "common/relpath.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
 
 #include "base/compat.h"
-#include "base/rows.h"
+#include "storage/relation_files.h"
 
-PG_FUNCTION_INFO_V1(pg_steward_relation_files);
-
-/* Owner of a file of a permanent relation. */
-#define NOT_TEMPORARY (-1)
-
-/* Identity of a relation on disk.  Hashed as bytes: no padding. */
-typedef struct RelationFilesKey
+/* One array, no chains: a hundred thousand files are looked up twice. */
+static inline uint32
+hash_key(StewardFilesKey key)
 {
-	Oid			tablespace;
-	Oid			number;			/* 0: files that belong to no relation */
-	int32		temp_owner;		/* number in the schema name pg_temp_<n>, or
-								 * NOT_TEMPORARY */
-} RelationFilesKey;
+	return hash_combine(murmurhash32(key.number),
+						key.tablespace ^ (uint32) key.temp_owner);
+}
 
-typedef struct RelationFiles
+static inline bool
+equal_keys(StewardFilesKey a, StewardFilesKey b)
 {
-	RelationFilesKey key;
-	int64		main_bytes;
-	int64		all_bytes;		/* all forks */
-} RelationFiles;
+	return a.number == b.number && a.tablespace == b.tablespace &&
+		a.temp_owner == b.temp_owner;
+}
+
+#define SH_PREFIX files
+#define SH_ELEMENT_TYPE StewardFiles
+#define SH_KEY_TYPE StewardFilesKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, key) hash_key(key)
+#define SH_EQUAL(table, a, b) equal_keys(a, b)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct StewardFilesTable
+{
+	files_hash *hash;
+	files_iterator position;
+	bool		started;
+};
+
+/* What stands behind the number in names of the forks; "" is the main one. */
+static const char *const fork_suffixes[] = {"_fsm", "_vm", "_init", ""};
 
 /*
  * Read an unsigned number of at most 10 digits.  Advances *s past it; returns
@@ -90,13 +104,12 @@ static bool
 parse_file_name(const char *name, Oid *number, int32 *temp_owner,
 				bool *main_fork)
 {
-	static const char *const forks[] = {"_fsm", "_vm", "_init"};
 	const char *p = name;
 	uint32		value;
 	uint32		segment;
 
 	*number = InvalidOid;
-	*temp_owner = NOT_TEMPORARY;
+	*temp_owner = STEWARD_NOT_TEMPORARY;
 	*main_fork = true;
 
 	if (*p == 't')
@@ -108,14 +121,14 @@ parse_file_name(const char *name, Oid *number, int32 *temp_owner,
 	}
 	if (!parse_number(&p, &value))
 		return false;
-	for (int i = 0; i < lengthof(forks); i++)
+	for (int i = 0; i < lengthof(fork_suffixes); i++)
 	{
-		size_t		len = strlen(forks[i]);
+		size_t		len = strlen(fork_suffixes[i]);
 
-		if (strncmp(p, forks[i], len) == 0)
+		if (strncmp(p, fork_suffixes[i], len) == 0)
 		{
 			p += len;
-			*main_fork = false;
+			*main_fork = (len == 0);
 			break;
 		}
 	}
@@ -132,11 +145,28 @@ parse_file_name(const char *name, Oid *number, int32 *temp_owner,
 }
 
 /*
+ * Find or make the entry of a relation.
+ */
+static StewardFiles *
+enter_files(files_hash *files, const StewardFilesKey *key)
+{
+	bool		found;
+	StewardFiles *entry = files_insert(files, *key, &found);
+
+	if (!found)
+	{
+		entry->claimed = false;
+		entry->main_bytes = entry->all_bytes = 0;
+	}
+	return entry;
+}
+
+/*
  * Add the files of one directory to the table.  A directory that does not
  * exist is a tablespace without files of this database.
  */
 static void
-read_directory(HTAB *files, Oid tablespace, const char *path)
+read_directory(files_hash *files, Oid tablespace, const char *path)
 {
 	DIR		   *dir = AllocateDir(path);
 	struct dirent *de;
@@ -152,11 +182,10 @@ read_directory(HTAB *files, Oid tablespace, const char *path)
 
 	while ((de = ReadDir(dir, path)) != NULL)
 	{
-		RelationFilesKey key;
-		RelationFiles *entry;
+		StewardFilesKey key;
+		StewardFiles *entry;
 		struct stat st;
 		bool		main_fork;
-		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
 
@@ -175,11 +204,9 @@ read_directory(HTAB *files, Oid tablespace, const char *path)
 		key.tablespace = tablespace;
 		if (!parse_file_name(de->d_name, &key.number, &key.temp_owner,
 							 &main_fork))
-			key.temp_owner = NOT_TEMPORARY;
+			key.temp_owner = STEWARD_NOT_TEMPORARY;
 
-		entry = hash_search(files, &key, HASH_ENTER, &found);
-		if (!found)
-			entry->main_bytes = entry->all_bytes = 0;
+		entry = enter_files(files, &key);
 		entry->all_bytes += st.st_size;
 		if (main_fork)
 			entry->main_bytes += st.st_size;
@@ -188,22 +215,18 @@ read_directory(HTAB *files, Oid tablespace, const char *path)
 }
 
 /*
- * Read the directories of this database in all tablespaces.
+ * Read the directories of this database in all tablespaces, and that of the
+ * shared catalogs.  The table lives in the current memory context.
  */
-static HTAB *
-read_database(void)
+StewardFilesTable *
+steward_files_read(void)
 {
-	HASHCTL		ctl;
-	HTAB	   *files;
+	StewardFilesTable *table = palloc0(sizeof(StewardFilesTable));
+	files_hash *files = files_create(CurrentMemoryContext, 1000, NULL);
 	DIR		   *dir;
 	struct dirent *de;
 
-	ctl.keysize = sizeof(RelationFilesKey);
-	ctl.entrysize = sizeof(RelationFiles);
-	ctl.hcxt = CurrentMemoryContext;
-	files = hash_create("pg_steward relation files", 1024, &ctl,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-
+	read_directory(files, GLOBALTABLESPACE_OID, "global");
 	read_directory(files, DEFAULTTABLESPACE_OID,
 				   GetDatabasePath(MyDatabaseId, DEFAULTTABLESPACE_OID));
 
@@ -220,29 +243,98 @@ read_database(void)
 	}
 	FreeDir(dir);
 
-	return files;
+	table->hash = files;
+	return table;
 }
 
 /*
- * relation_files(): columns as declared in 20_storage.sql.
+ * Ask for the sizes of all segments of one fork.
  */
-Datum
-pg_steward_relation_files(PG_FUNCTION_ARGS)
+static int64
+fork_bytes(const char *directory, const StewardFilesKey *key,
+		   const char *suffix)
 {
-	StewardRows rows;
-	HASH_SEQ_STATUS status;
-	RelationFiles *entry;
+	int64		bytes = 0;
 
-	steward_rows_begin(&rows, fcinfo);
-	hash_seq_init(&status, read_database());
-	while ((entry = hash_seq_search(&status)) != NULL)
+	for (uint32 segment = 0;; segment++)
 	{
-		steward_rows_oid(&rows, entry->key.tablespace);
-		steward_rows_oid(&rows, entry->key.number);
-		steward_rows_int32(&rows, entry->key.temp_owner);
-		steward_rows_int64(&rows, entry->main_bytes);
-		steward_rows_int64(&rows, entry->all_bytes);
-		steward_rows_end_row(&rows);
+		char		path[MAXPGPATH];
+		char		owner[16] = "";
+		char		tail[16] = "";
+		struct stat st;
+
+		if (key->temp_owner != STEWARD_NOT_TEMPORARY)
+			snprintf(owner, sizeof(owner), "t%d_", key->temp_owner);
+		if (segment > 0)
+			snprintf(tail, sizeof(tail), ".%u", segment);
+		snprintf(path, sizeof(path), "%s/%s%u%s%s", directory, owner,
+				 key->number, suffix, tail);
+
+		CHECK_FOR_INTERRUPTS();
+		if (stat(path, &st) != 0)
+		{
+			if (errno == ENOENT)
+				return bytes;
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not stat file \"%s\": %m", path)));
+		}
+		bytes += st.st_size;
 	}
-	return (Datum) 0;
+}
+
+/*
+ * The files of one relation; never NULL.  A relation that was rewritten or
+ * created after its directory was read has a number not seen there: its files
+ * are looked at now, so that what is being rewritten does not appear empty.
+ * If "changed", they were seen at a moment when they were still being written,
+ * and are looked at again.  The result is valid until the next call.
+ */
+StewardFiles *
+steward_files_find(StewardFilesTable *table, const StewardFilesKey *key,
+				   bool changed)
+{
+	StewardFiles *entry = files_lookup(table->hash, *key);
+	char	   *directory;
+
+	if (entry != NULL && !changed)
+		return entry;
+
+	directory = GetDatabasePath(key->tablespace == GLOBALTABLESPACE_OID ?
+								InvalidOid : MyDatabaseId, key->tablespace);
+	entry = enter_files(table->hash, key);
+	entry->main_bytes = entry->all_bytes = 0;
+	for (int i = 0; i < lengthof(fork_suffixes); i++)
+	{
+		int64		bytes = fork_bytes(directory, key, fork_suffixes[i]);
+
+		entry->all_bytes += bytes;
+		if (fork_suffixes[i][0] == '\0')
+			entry->main_bytes = bytes;
+	}
+	pfree(directory);
+	return entry;
+}
+
+/*
+ * One relation after the other, in no order, NULL after the last; nothing may
+ * be looked up in between.
+ */
+StewardFiles *
+steward_files_next(StewardFilesTable *table)
+{
+	if (!table->started)
+		files_start_iterate(table->hash, &table->position);
+	table->started = true;
+	return files_iterate(table->hash, &table->position);
+}
+
+/*
+ * Release all of it.
+ */
+void
+steward_files_free(StewardFilesTable *table)
+{
+	files_destroy(table->hash);
+	pfree(table);
 }

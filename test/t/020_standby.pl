@@ -97,6 +97,7 @@ foreach my $node ($primary, $standby)
 # All reports work on a standby; an unlogged table is empty there.
 foreach my $report (
 	qw(get_steward_info() get_slow_queries() get_table_sizes() get_database_size(true)
+	get_schema_sizes() get_tablespace_sizes(true) get_disk_usage()
 	get_active_connections(true) get_cache_hit_ratio() get_index_usage() get_vacuum_status())
   )
 {

@@ -166,7 +166,7 @@ is( $node->safe_psql(
 # A report can be cancelled, and leaves nothing behind.
 my ($ret, $stdout, $stderr) = $node->psql('postgres', q{
 	SET statement_timeout = '1ms';
-	SELECT count(*) FROM generate_series(1, 100000) g, LATERAL (SELECT count(*) FROM steward.relation_files() WHERE g > 0) x});
+	SELECT count(*) FROM generate_series(1, 100000) g, LATERAL (SELECT count(*) FROM steward.relation_sizes() WHERE g > 0) x});
 like($stderr, qr/canceling statement due to statement timeout/, 'cancelled');
 
 # Repeated calls do not grow the backend.
@@ -176,6 +176,7 @@ is( $node->safe_psql(
 	CREATE TEMP TABLE before AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;
 	DO $$ BEGIN FOR i IN 1..200 LOOP
 		PERFORM get_table_sizes(); PERFORM get_database_size(); PERFORM get_slow_queries();
+		PERFORM get_schema_sizes(); PERFORM get_tablespace_sizes(); PERFORM get_disk_usage();
 		PERFORM get_index_usage(); PERFORM get_vacuum_status(); PERFORM get_active_connections();
 	END LOOP; END $$;
 	CREATE TEMP TABLE after AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;

@@ -138,7 +138,8 @@ foreach (1 .. 18)
 }
 is($slots, 18, 'no slot at all');
 (pop @super)->close;
-wait_for("SELECT (refused_by ->> 'slots')::int = 18 AND refused_total = 43 FROM get_pool_pressure()",
+# our own attempts may be refused, too, until that session is gone
+wait_for("SELECT (refused_by ->> 'slots')::int >= 18 AND refused_total = (refused_by ->> 'slots')::int + 25 FROM get_pool_pressure()",
 	'refusals without any slot are counted');
 is(pressure('utilisation_pct > 100'), 't', 'reserved slots are beyond 100 %');
 wait_for('SELECT peak_pct > 100 FROM get_pool_pressure()', 'and so is the peak');
