@@ -223,7 +223,7 @@ pg_steward_enable()
 
 				\if :pooled
 					\if :no_pgbouncer
-						CREATE ROLE pgbouncer LOGIN CONNECTION LIMIT 10;
+						CREATE ROLE pgbouncer LOGIN;
 						\echo '+ role pgbouncer'
 					\endif
 					ALTER ROLE pgbouncer PASSWORD :'pgbouncer_password';
