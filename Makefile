@@ -9,10 +9,42 @@ EXTENSION  = pg_steward
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 MODULE_big = $(EXTENSION)
 OBJS = \
+	src/advisor/advice.o \
+	src/advisor/analyze_query.o \
+	src/advisor/btree_size.o \
+	src/advisor/candidate_keys.o \
+	src/advisor/candidate_proposals.o \
+	src/advisor/candidate_terms.o \
+	src/advisor/candidates.o \
+	src/advisor/choose.o \
+	src/advisor/droppable.o \
+	src/advisor/expression_stats.o \
+	src/advisor/gin_size.o \
+	src/advisor/hypothetical.o \
 	src/advisor/index_compare.o \
+	src/advisor/index_ddl.o \
 	src/advisor/index_definition.o \
 	src/advisor/index_foreign_key.o \
+	src/advisor/index_inspect.o \
+	src/advisor/index_size.o \
+	src/advisor/index_spec.o \
 	src/advisor/index_state.o \
+	src/advisor/key_combinations.o \
+	src/advisor/key_sample.o \
+	src/advisor/key_statistics.o \
+	src/advisor/move.o \
+	src/advisor/param_classes.o \
+	src/advisor/plan_usage.o \
+	src/advisor/pool.o \
+	src/advisor/row_sample.o \
+	src/advisor/statement_query.o \
+	src/advisor/statement_read.o \
+	src/advisor/statement_text.o \
+	src/advisor/suggest.o \
+	src/advisor/user_code.o \
+	src/advisor/whatif.o \
+	src/advisor/workload.o \
+	src/advisor/write_cost.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/launcher.o \
@@ -100,8 +132,11 @@ REGRESS = \
 	connections \
 	pool \
 	cache_and_indexes \
+	advisor \
 	index_hygiene \
 	vacuum \
+	advisor_models \
+	advisor_candidates \
 	replication \
 	index_bloat \
 	privileges

@@ -44,7 +44,7 @@ SELECT (SELECT block_requests FROM get_cache_hit_ratio() WHERE cache = 'heap') =
 
 SELECT table_name, index_name, index_scans, index_use_pct, table_seq_scans, is_unique, is_primary,
        is_valid, backs_constraint, definition
-  FROM get_index_usage() ORDER BY index_scans, index_name;
+  FROM get_index_usage() WHERE schema_name <> 'steward' ORDER BY index_scans, index_name;
 SELECT bool_and(index_bytes = pg_relation_size(format('%I.%I', schema_name, index_name)::regclass)
                 AND index_size = pg_size_pretty(index_bytes)) AS sizes_equal,
        count(stats_since) = count(*) AS since,

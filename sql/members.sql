@@ -10,10 +10,13 @@ SELECT name, provolatile AS volatile, proparallel AS parallel,
        coalesce(has_function_privilege('public', oid, 'EXECUTE'), false) AS public
   FROM member ORDER BY name::text COLLATE "C";
 
--- expected to be empty: members without a comment
+-- expected to be empty: members without a comment (row types of tables are
+-- members of their own since 17)
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
   FROM pg_depend d
  WHERE d.deptype = 'e'
+   AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+                      AND (t.typrelid <> 0 OR t.typelem <> 0))
    AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_steward')
    AND obj_description(d.objid, d.classid::regclass::text) IS NULL
    -- since 17 the row types of tables are members, too

@@ -61,6 +61,38 @@
 #include "utils/queryjumble.h"
 #endif
 
+/* Planning a query with all hooks: EXPLAIN has a say since 19. */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_PLAN_QUERY(query, text, cursor_options) \
+	pg_plan_query(query, text, cursor_options, NULL, NULL)
+#else
+#define STEWARD_PLAN_QUERY(query, text, cursor_options) \
+	pg_plan_query(query, text, cursor_options, NULL)
+#endif
+
+/* Executing a query to its end; whether it is the only time is gone in 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXECUTOR_RUN(query) ExecutorRun(query, ForwardScanDirection, 0)
+#else
+#define STEWARD_EXECUTOR_RUN(query) \
+	ExecutorRun(query, ForwardScanDirection, 0, true)
+#endif
+
+/* Only to show a plan, parameters having no values: since 16. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_EXPLAIN_FLAGS \
+	(EXEC_FLAG_EXPLAIN_ONLY | EXEC_FLAG_EXPLAIN_GENERIC)
+#else
+#define STEWARD_EXPLAIN_FLAGS EXEC_FLAG_EXPLAIN_ONLY
+#endif
+
+/* State of EXPLAIN: a header of its own since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXPLAIN_STATE_HEADER "commands/explain_state.h"
+#else
+#define STEWARD_EXPLAIN_STATE_HEADER "commands/explain.h"
+#endif
+
 /* File numbers of mapped catalogs, and who owns a temporary schema. */
 #if PG_VERSION_NUM < 160000
 #define RelationMapOidToFilenumber(relid, shared) \
@@ -213,6 +245,83 @@ typedef Oid RelFileNumber;
 #ifndef palloc_object
 #define palloc_object(type) ((type *) palloc(sizeof(type)))
 #define palloc0_object(type) ((type *) palloc0(sizeof(type)))
+#endif
+
+/*
+ * The hook in which extensions change the planner's list of a table's indexes.
+ * Until 18 it runs at the end of get_relation_info(), and so for tables only.
+ */
+#if PG_VERSION_NUM >= 190000
+#define build_table_hook build_simple_rel_hook
+#define build_table_hook_type build_simple_rel_hook_type
+#define BUILD_TABLE_PARAMS \
+	PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define BUILD_TABLE_ARGS root, rel, rte
+#define BUILD_TABLE_OID (rte->rtekind == RTE_RELATION ? rte->relid : InvalidOid)
+#define BUILD_TABLE_IS_PARENT (rte->inh)
+#else
+#define build_table_hook get_relation_info_hook
+#define build_table_hook_type get_relation_info_hook_type
+#define BUILD_TABLE_PARAMS \
+	PlannerInfo *root, Oid table_oid, bool is_parent, RelOptInfo *rel
+#define BUILD_TABLE_ARGS root, table_oid, is_parent, rel
+#define BUILD_TABLE_OID table_oid
+#define BUILD_TABLE_IS_PARENT is_parent
+#endif
+
+/* The planner without hooks: EXPLAIN has a say since 19. */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_STANDARD_PLANNER(query, cursor_options, params) \
+	standard_planner(query, NULL, cursor_options, params, NULL)
+#else
+#define STEWARD_STANDARD_PLANNER(query, cursor_options, params) \
+	standard_planner(query, NULL, cursor_options, params)
+#endif
+
+/* Does this sort key go from great to small?  CompareType since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_PATHKEY_IS_DESC(key) ((key)->pk_cmptype == COMPARE_GT)
+#else
+#define STEWARD_PATHKEY_IS_DESC(key) \
+	((key)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/*
+ * Members of an equivalence class, with those of the child tables in "relids":
+ * apart since 18.
+ */
+#if PG_VERSION_NUM < 180000
+#include "nodes/pathnodes.h"
+
+typedef struct EquivalenceMemberIterator
+{
+	EquivalenceClass *ec;
+	int			next;
+} EquivalenceMemberIterator;
+
+#define setup_eclass_member_iterator(it, eclass, relids) \
+	((it)->ec = (eclass), (it)->next = 0)
+#define eclass_member_iterator_next(it) \
+	((it)->next < list_length((it)->ec->ec_members) ? \
+	 (EquivalenceMember *) list_nth((it)->ec->ec_members, (it)->next++) : NULL)
+#endif
+
+/* Can bitmap heap scans read tables of this kind?  One callback since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_TABLE_HAS_BITMAP_SCAN(table) \
+	((table)->rd_tableam->scan_bitmap_next_tuple != NULL)
+#else
+#define STEWARD_TABLE_HAS_BITMAP_SCAN(table) \
+	((table)->rd_tableam->scan_bitmap_next_block != NULL)
+#endif
+
+/* Map of column numbers; the third argument is there since 16. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_ATTRMAP_BY_NAME(in, out) \
+	build_attrmap_by_name_if_req(in, out, false)
+#else
+#define STEWARD_ATTRMAP_BY_NAME(in, out) \
+	build_attrmap_by_name_if_req(in, out)
 #endif
 
 #endif							/* STEWARD_COMPAT_H */

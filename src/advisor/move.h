@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * move.h
+ *	  Changes of the set of chosen indexes, and their value.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STEWARD_MOVE_H
+#define STEWARD_MOVE_H
+
+#include "advisor/advice.h"
+
+/* Members that a move adds or removes, at most. */
+#define STEWARD_MAX_MOVE 6
+
+/* A change of the set. */
+typedef struct StewardMove
+{
+	int			nadd;
+	int			ndrop;
+	int			add[STEWARD_MAX_MOVE];
+	int			drop[STEWARD_MAX_MOVE];
+	double		gain;			/* ms a day, net of writes */
+	double		bytes;			/* added */
+} StewardMove;
+
+/* The state of a search, and room to value moves. */
+typedef struct StewardSearch
+{
+	StewardAdvice *advice;
+
+	/* statements that a move concerns, while it is valued */
+	int			ntouched;
+	int		   *touched;		/* whatif numbers */
+	bool	   *is_touched;
+	uint64	   *visible;		/* by whatif number, after the move */
+	int		   *compared;		/* whatif numbers */
+	double	   *compared_ms;
+	double		bytes;			/* of what is chosen */
+	int			nsynergies;
+	StewardMove *synergies;		/* sets that help only together: add[] */
+
+	/* values of moves stay valid until a move concerns one of their members */
+	int			now;			/* moves made so far */
+	int		   *concerned;		/* by candidate: number of the latest such move */
+	StewardMove *one;			/* by candidate: the move that adds it */
+	int		   *one_at;			/* when that was valued; -1: never */
+	StewardMove *together;		/* by synergy, likewise */
+	int		   *together_at;
+} StewardSearch;
+
+extern StewardSearch *steward_search_create(StewardAdvice *advice);
+extern void steward_move_value(StewardSearch *search, StewardMove *move);
+extern bool steward_move_fits(StewardSearch *search, const StewardMove *move);
+extern void steward_move_apply(StewardSearch *search, StewardMove *move);
+extern bool steward_move_include_pays(StewardSearch *search,
+									  const StewardMove *move, double least);
+extern bool steward_candidate_covers(StewardAdvice *advice, int wide,
+									 int narrow);
+
+#endif							/* STEWARD_MOVE_H */

@@ -1,0 +1,682 @@
+/*-------------------------------------------------------------------------
+ *
+ * whatif.c
+ *	  What each statement would cost with which indexes.
+ *
+ * The planner is asked before the search, never during it.  Of each statement
+ * we keep configurations: the set of new indexes that a plan uses, and its
+ * cost.  With any set of indexes the planner would choose the cheapest plan
+ * whose indexes are all there, so that the cost for a set follows from the
+ * configurations contained in it.  That is the idea of INUM (Papadomanolakis,
+ * Dash, Ailamaki, VLDB 2007) with whole plans in place of plan templates.
+ *
+ * Configurations are looked for in this order: no new index; all of them
+ * (most statements end here, since nothing helps); each alone; groups that
+ * are of use only together; all but each of those in use, for the next best;
+ * pairs of the most promising, triples of the best pairs.  A question whose
+ * answer follows from an earlier one is not asked: if a plan used U while V
+ * was visible, the same plan is chosen for any set between U and V.
+ *
+ * Costs for the search are those of the planner, but for plans in which LIMIT
+ * is expected to end an ordered scan that filters rows: there the planner
+ * assumes rows that pass to be spread evenly, and reality is often several
+ * times slower.  Half of the difference to a scan that runs to its end is
+ * added, or all of it where the number of those rows is a guess.
+ *
+ * Copyright (c) 2026, the pg_steward authors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/planner.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#include "advisor/advice.h"
+#include "advisor/candidates.h"
+#include "advisor/param_classes.h"
+
+/* Members of pairs, and pairs that are extended to triples, at most. */
+#define PAIR_MEMBERS 10
+#define TRIPLE_PAIRS 4
+#define TRIPLE_MEMBERS 4
+
+/* Candidates of a statement that others try as well, beside its favourites. */
+#define WINNERS 2
+
+/* Candidates of others that a statement tries, at most. */
+#define MORE_CANDIDATES 16
+
+/* Share of the risk of LIMIT that counts as cost. */
+#define RISK_SHARE 0.5
+
+/* An answer of the planner. */
+typedef struct Answer
+{
+	uint64		visible;
+	StewardConfig config;
+} Answer;
+
+/* The exploration of one statement. */
+typedef struct Exploration
+{
+	StewardAdvice *advice;
+	StewardWhatif *whatif;
+	List	   *queries;
+	int			nclasses;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	int			nanswers;
+	Answer		answers[STEWARD_MAX_PLANS + 1];
+	int			order[STEWARD_MAX_LOCAL];	/* local numbers, best alone first */
+	double		alone[STEWARD_MAX_LOCAL];	/* cost with only this one */
+} Exploration;
+
+/* Options for the planner, as when a client sends the statement. */
+static int
+cursor_options(Query *query)
+{
+	return query->commandType == CMD_SELECT ? CURSOR_OPT_PARALLEL_OK : 0;
+}
+
+/* Cost of a plan with a share of the risk that the planner does not see. */
+static double
+risky_cost(const StewardPlan *plan)
+{
+	double		share = RISK_SHARE;
+
+	if (!(plan->risks & STEWARD_RISK_LIMIT) || plan->full_cost <= plan->total_cost)
+		return plan->total_cost;
+	if (plan->risks & (STEWARD_RISK_UNKNOWN | STEWARD_RISK_CORRELATED))
+		share = 1.0;			/* how many rows pass is a guess as well */
+	return plan->total_cost + share * (plan->full_cost - plan->total_cost);
+}
+
+/* What a set of indexes means to a statement, all of its parts together. */
+typedef struct Outcome
+{
+	double		planned;
+	double		cost;
+	double		worst;
+	uint32		risks;
+	Bitmapset  *used;
+	List	   *used_existing;
+} Outcome;
+
+/*
+ * Plan all queries of a statement, for all classes of parameters, with these
+ * indexes.
+ */
+static void
+plan_statement(StewardWhatif *whatif, List *queries,
+			   const StewardParamClass *classes, int nclasses, List *indexes,
+			   Outcome *outcome)
+{
+	ListCell   *lc;
+
+	memset(outcome, 0, sizeof(Outcome));
+	foreach(lc, queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+
+		for (int i = 0; i < nclasses; i++)
+		{
+			StewardPlan plan = {0};
+
+			steward_whatif_plan(query, cursor_options(query), classes[i].params,
+								indexes, NIL, &plan);
+			whatif->nplans++;
+			outcome->planned += classes[i].share * plan.total_cost;
+			outcome->cost += classes[i].share * risky_cost(&plan);
+			outcome->worst += classes[i].share * Max(plan.full_cost, plan.total_cost);
+			outcome->risks |= plan.risks;
+			outcome->used = bms_add_members(outcome->used, plan.used);
+			outcome->used_existing = list_concat_unique_oid(outcome->used_existing,
+															plan.used_existing);
+		}
+	}
+}
+
+/* Local number of a candidate of a statement, or -1. */
+static int
+local_number(const StewardWhatif *whatif, int candidate)
+{
+	for (int i = 0; i < whatif->nlocal; i++)
+		if (whatif->local[i] == candidate)
+			return i;
+	return -1;
+}
+
+/*
+ * Add a group of candidates to the pool, and their numbers to the statement.
+ */
+static void
+add_group(StewardAdvice *advice, StewardWhatif *whatif, List *group)
+{
+	List	   *numbers = NIL;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, group)
+	{
+		int			number = steward_pool_add(advice, lfirst(lc));
+
+		old = MemoryContextSwitchTo(advice->context);
+		if (number >= 0)
+			numbers = lappend_int(numbers, number);
+		MemoryContextSwitchTo(old);
+	}
+	old = MemoryContextSwitchTo(advice->context);
+	if (numbers != NIL)
+		whatif->groups = lappend(whatif->groups, numbers);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * First visit: plan the statement as things are, and add its candidates to
+ * the pool.  Whatif numbers of groups are those of the pool.
+ */
+void
+steward_whatif_collect(StewardStatement *statement, List *queries,
+					   void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardAdvice *advice = visit->advice;
+	StewardWhatif *whatif = visit->whatif;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	int			nclasses;
+	Outcome		base;
+	MemoryContext old;
+	ListCell   *lc;
+
+	whatif->rows = statement->calls > 0 ? statement->rows / statement->calls : 0;
+	nclasses = steward_param_classes(queries, whatif->rows, classes);
+	plan_statement(whatif, queries, classes, nclasses, NIL, &base);
+	whatif->base.planned = whatif->base.cost = base.planned;
+	whatif->worst = base.worst;
+	whatif->risks = base.risks;
+	old = MemoryContextSwitchTo(advice->context);
+	whatif->used_existing = list_copy(base.used_existing);
+	MemoryContextSwitchTo(old);
+
+	foreach(lc, queries)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+		List	   *groups;
+		ListCell   *lc2;
+
+		groups = steward_candidates_collect(advice->sizes, query,
+											cursor_options(query), NULL, 0,
+											NULL);
+		whatif->nplans++;
+		foreach(lc2, groups)
+			add_group(advice, whatif, lfirst(lc2));
+	}
+}
+
+/*
+ * Plan the statement with a set of its candidates.  The answer is kept; one
+ * that is known already is not asked for.
+ */
+static StewardConfig
+ask(Exploration *exploration, uint64 visible)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	Answer	   *answer;
+	Outcome		outcome;
+	List	   *indexes = NIL;
+	int			id = -1;
+
+	for (int i = 0; i < exploration->nanswers; i++)
+	{
+		answer = &exploration->answers[i];
+		if ((visible & ~answer->visible) == 0 &&
+			(answer->config.used & ~visible) == 0)
+			return answer->config;
+	}
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		if (visible & (UINT64CONST(1) << i))
+			indexes = lappend(indexes,
+							  exploration->advice->candidates[whatif->local[i]].index);
+	}
+	plan_statement(whatif, exploration->queries, exploration->classes,
+				   exploration->nclasses, indexes, &outcome);
+	answer = &exploration->answers[exploration->nanswers++];
+	answer->visible = visible;
+	answer->config.used = 0;
+	answer->config.planned = outcome.planned;
+	answer->config.cost = outcome.cost;
+	while ((id = bms_next_member(outcome.used, id)) >= 0)
+		answer->config.used |= UINT64CONST(1) << local_number(whatif, id - 1);
+	list_free(indexes);
+	return answer->config;
+}
+
+/* May another question be asked? */
+static bool
+may_ask(Exploration *exploration)
+{
+	return exploration->whatif->nplans +
+		list_length(exploration->queries) * exploration->nclasses <= STEWARD_MAX_PLANS &&
+		exploration->nanswers < STEWARD_MAX_PLANS;
+}
+
+/*
+ * Add a candidate to those that are tried for a statement; its local number,
+ * or -1 if there is no room.
+ */
+int
+steward_whatif_add_local(StewardWhatif *whatif, int candidate)
+{
+	int			number = local_number(whatif, candidate);
+
+	if (number >= 0)
+		return number;
+	if (whatif->local == NULL || whatif->nlocal >= STEWARD_MAX_LOCAL)
+		return -1;
+	whatif->local[whatif->nlocal] = candidate;
+	return whatif->nlocal++;
+}
+
+/* Which candidates are tried first: a statement's own. */
+static void
+choose_local(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	whatif->local = MemoryContextAlloc(advice->context,
+									   STEWARD_MAX_LOCAL * sizeof(int));
+	foreach(lc, whatif->groups)
+	{
+		foreach(lc2, (List *) lfirst(lc))
+			(void) steward_whatif_add_local(whatif, lfirst_int(lc2));
+	}
+}
+
+/*
+ * Each candidate alone, but for those that an earlier answer decides; then
+ * sort them, best first.
+ */
+static void
+ask_singles(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		int			at = i;
+
+		exploration->alone[i] = whatif->base.cost;
+		if (may_ask(exploration))
+			exploration->alone[i] = ask(exploration, UINT64CONST(1) << i).cost;
+		while (at > 0 &&
+			   exploration->alone[exploration->order[at - 1]] > exploration->alone[i])
+		{
+			exploration->order[at] = exploration->order[at - 1];
+			at--;
+		}
+		exploration->order[at] = i;
+	}
+}
+
+/*
+ * Groups, and what remains when the planner may use everything but one of the
+ * indexes that it would like most.
+ */
+static void
+ask_groups(Exploration *exploration, uint64 all, uint64 used)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, whatif->groups)
+	{
+		uint64		members = 0;
+
+		foreach(lc2, (List *) lfirst(lc))
+		{
+			int			number = local_number(whatif, lfirst_int(lc2));
+
+			if (number >= 0)
+				members |= UINT64CONST(1) << number;
+		}
+		if (pg_popcount64(members) > 1 && may_ask(exploration))
+			(void) ask(exploration, members);
+	}
+	if (pg_popcount64(used) > 1 && may_ask(exploration))
+		(void) ask(exploration, used);
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
+
+		if ((used & bit) && may_ask(exploration))
+			(void) ask(exploration, all & ~bit);
+	}
+}
+
+/* Pairs of the best, and triples of the best pairs. */
+static void
+ask_combinations(Exploration *exploration, double least)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	int			members = Min(PAIR_MEMBERS, whatif->nlocal);
+	uint64		best[TRIPLE_PAIRS];
+	double		best_cost[TRIPLE_PAIRS];
+	int			nbest = 0;
+
+	for (int i = 0; i < members; i++)
+	{
+		for (int k = i + 1; k < members && may_ask(exploration); k++)
+		{
+			uint64		pair = UINT64CONST(1) << exploration->order[i] |
+				UINT64CONST(1) << exploration->order[k];
+			StewardConfig config = ask(exploration, pair);
+			int			at;
+
+			if (config.used != pair)
+				continue;
+			if (nbest < TRIPLE_PAIRS)
+				at = nbest++;
+			else if (best_cost[TRIPLE_PAIRS - 1] > config.cost)
+				at = TRIPLE_PAIRS - 1;
+			else
+				continue;
+			for (; at > 0 && best_cost[at - 1] > config.cost; at--)
+			{
+				best[at] = best[at - 1];
+				best_cost[at] = best_cost[at - 1];
+			}
+			best[at] = pair;
+			best_cost[at] = config.cost;
+		}
+	}
+	for (int i = 0; i < nbest; i++)
+	{
+		if (best_cost[i] <= least * (1 + STEWARD_NOISE))
+			break;				/* nothing to gain any more */
+		for (int k = 0; k < Min(TRIPLE_MEMBERS, members) && may_ask(exploration); k++)
+			(void) ask(exploration,
+					   best[i] | UINT64CONST(1) << exploration->order[k]);
+	}
+}
+
+/*
+ * Keep the answers as configurations: one for each set of used indexes, the
+ * cheapest.
+ */
+static void
+keep_configs(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	Size		size = (whatif->nconfigs + exploration->nanswers + 1) * sizeof(StewardConfig);
+
+	whatif->configs = whatif->configs ? repalloc(whatif->configs, size) :
+		MemoryContextAlloc(exploration->advice->context, size);
+	for (int i = 0; i < exploration->nanswers; i++)
+	{
+		StewardConfig *config = &exploration->answers[i].config;
+		int			k = 0;
+
+		while (k < whatif->nconfigs && whatif->configs[k].used != config->used)
+			k++;
+		if (k == whatif->nconfigs)
+			whatif->configs[whatif->nconfigs++] = *config;
+		else if (whatif->configs[k].planned > config->planned)
+			whatif->configs[k] = *config;
+	}
+}
+
+/* Mark what other statements should try as well. */
+static void
+mark_winners(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	StewardCandidate *candidates = exploration->advice->candidates;
+
+	for (int i = 0; i < Min(WINNERS, whatif->nlocal); i++)
+	{
+		int			number = exploration->order[i];
+
+		if (exploration->alone[number] < whatif->base.cost * (1 - STEWARD_NOISE))
+			candidates[whatif->local[number]].winner = true;
+	}
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		if (whatif->best_used & (UINT64CONST(1) << i))
+			candidates[whatif->local[i]].winner = true;
+	}
+}
+
+/* Begin to ask: what is, as the first visit found it. */
+static Exploration *
+begin_exploration(StewardWhatifVisit *visit, List *queries)
+{
+	Exploration *exploration = palloc0(sizeof(Exploration));
+
+	exploration->advice = visit->advice;
+	exploration->whatif = visit->whatif;
+	exploration->queries = queries;
+	exploration->nclasses =
+		steward_param_classes(queries, visit->whatif->rows, exploration->classes);
+	exploration->answers[0].config = visit->whatif->base;
+	exploration->nanswers = 1;
+	return exploration;
+}
+
+/*
+ * Plan the statement as things are once more, because it is known now that
+ * LIMIT does not end its scans.  What it takes was measured, and stays.
+ */
+static void
+plan_base_again(Exploration *exploration)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	Outcome		base;
+
+	plan_statement(whatif, exploration->queries, exploration->classes,
+				   exploration->nclasses, NIL, &base);
+	whatif->base.planned = whatif->base.cost = base.planned;
+	whatif->ms_per_cost = whatif->base_ms / Max(base.planned, 1e-3);
+	exploration->answers[0].config = whatif->base;
+}
+
+/*
+ * Second visit: ask the planner about the statement's own candidates.
+ */
+void
+steward_whatif_explore(StewardStatement *statement, List *queries,
+					   void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardWhatif *whatif = visit->whatif;
+	Exploration *exploration = begin_exploration(visit, queries);
+	StewardConfig all;
+	uint64		visible;
+
+	choose_local(visit->advice, whatif);
+	if (whatif->nlocal == 0)
+		return;
+	if (whatif->runs_to_end)
+		plan_base_again(exploration);
+	visible = (UINT64CONST(1) << whatif->nlocal) - 1;
+	all = ask(exploration, visible);
+	if (all.planned < whatif->base.planned * (1 - STEWARD_NOISE))
+	{
+		whatif->best_used = all.used;
+		ask_singles(exploration);
+		ask_groups(exploration, visible, all.used);
+		if (exploration->alone[exploration->order[0]] >
+			all.cost * (1 + STEWARD_NOISE))
+			ask_combinations(exploration, all.cost);
+		mark_winners(exploration);
+	}
+	keep_configs(exploration);
+	whatif->explored = true;
+}
+
+/* Does a statement have a candidate that begins like this one? */
+static bool
+begins_alike(StewardAdvice *advice, const StewardWhatif *whatif, int candidate)
+{
+	StewardIndex *index = advice->candidates[candidate].index;
+
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		StewardIndex *mine = advice->candidates[whatif->local[i]].index;
+
+		if (index->relid == mine->relid && index->am == mine->am &&
+			index->attnums[0] == mine->attnums[0] &&
+			(index->attnums[0] != 0 ||
+			 equal(linitial(index->exprs), linitial(mine->exprs))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Add the best of other statements, and what was derived from them, to the
+ * candidates of a statement that gains from an index at all.  False if there
+ * is nothing to add.
+ */
+bool
+steward_whatif_wants_more(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	int			own = whatif->nlocal;
+
+	if (!whatif->explored || whatif->best_used == 0)
+		return false;
+	for (int i = 0; i < own; i++)
+	{
+		Oid			table = advice->candidates[whatif->local[i]].index->relid;
+
+		for (int k = steward_pool_first(advice, table);
+			 k >= 0 && whatif->nlocal < own + MORE_CANDIDATES;
+			 k = advice->candidates[k].next)
+		{
+			if (advice->candidates[k].winner && begins_alike(advice, whatif, k))
+				(void) steward_whatif_add_local(whatif, k);
+		}
+	}
+	return whatif->nlocal > own;
+}
+
+/*
+ * Third visit: ask about what steward_whatif_wants_more() added, alone and in
+ * place of the statement's own favourites.
+ */
+void
+steward_whatif_extend(StewardStatement *statement, List *queries,
+					  void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardWhatif *whatif = visit->whatif;
+	Exploration *exploration = begin_exploration(visit, queries);
+
+	for (int i = visit->nlocal_before; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
+		StewardIndex *index = visit->advice->candidates[whatif->local[i]].index;
+
+		if (may_ask(exploration))
+			(void) ask(exploration, bit);
+		for (int k = 0; k < visit->nlocal_before; k++)
+		{
+			uint64		other = UINT64CONST(1) << k;
+
+			if ((whatif->best_used & other) && whatif->best_used != other &&
+				visit->advice->candidates[whatif->local[k]].index->relid == index->relid &&
+				may_ask(exploration))
+				(void) ask(exploration, (whatif->best_used & ~other) | bit);
+		}
+	}
+	keep_configs(exploration);
+}
+
+/*
+ * Add a configuration that the planner has confirmed.  What was concluded for
+ * the same set before is replaced.
+ */
+static void
+keep_verified(StewardAdvice *advice, StewardWhatif *whatif,
+			  StewardConfig *config)
+{
+	for (int i = 0; i < whatif->nconfigs; i++)
+	{
+		if (whatif->configs[i].used == config->used)
+		{
+			whatif->configs[i] = *config;
+			return;
+		}
+	}
+	whatif->configs = repalloc(whatif->configs,
+							   (whatif->nconfigs + 1) * sizeof(StewardConfig));
+	whatif->configs[whatif->nconfigs++] = *config;
+}
+
+/* Is an index on a table of the statement, or on a parent of one? */
+static bool
+concerns_statement(const StewardStatement *statement, const StewardIndex *index)
+{
+	if (list_member_oid(statement->tables, index->relid))
+		return true;
+	for (int i = 0; i < index->nparts; i++)
+		if (list_member_oid(statement->tables, index->parts[i].relid))
+			return true;
+	return false;
+}
+
+/*
+ * Last visit: plan the statement with everything that was chosen, and note
+ * what it costs and uses.
+ */
+void
+steward_whatif_verify(StewardStatement *statement, List *queries,
+					  void *whatif_and_advice)
+{
+	StewardWhatifVisit *visit = whatif_and_advice;
+	StewardAdvice *advice = visit->advice;
+	StewardWhatif *whatif = visit->whatif;
+	StewardConfig config = {0};
+	List	   *indexes = NIL;
+	bool		all_local = true;
+	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	int			nclasses = steward_param_classes(queries, whatif->rows, classes);
+	Outcome		outcome;
+	int			id = -1;
+	MemoryContext old;
+
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
+
+		if (concerns_statement(statement, index))
+			indexes = lappend(indexes, index);
+	}
+	whatif->chosen_used = NIL;
+	plan_statement(whatif, queries, classes, nclasses, indexes, &outcome);
+	config.planned = outcome.planned;
+	config.cost = outcome.cost;
+	whatif->chosen_risks = outcome.risks;
+	old = MemoryContextSwitchTo(advice->context);
+	while ((id = bms_next_member(outcome.used, id)) >= 0)
+	{
+		int			number = steward_whatif_add_local(whatif, id - 1);
+
+		whatif->chosen_used = lappend_int(whatif->chosen_used, id - 1);
+		if (number >= 0)
+			config.used |= UINT64CONST(1) << number;
+		else
+			all_local = false;
+	}
+	MemoryContextSwitchTo(old);
+	if (all_local && config.used != 0 && whatif->configs != NULL)
+		keep_verified(advice, whatif, &config);
+}
