@@ -49,6 +49,12 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
+	src/refresh/diff.o \
+	src/refresh/diff_apply.o \
+	src/refresh/diff_match.o \
+	src/refresh/refresh_now.o \
+	src/refresh/row_hash.o \
+	src/refresh/row_table.o \
 	src/storage/relation_files.o
 
 # The install script is assembled from one file a topic, in order.
@@ -75,9 +81,10 @@ REGRESS = \
 	index_hygiene \
 	vacuum \
 	replication \
+	refresh_diff \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = index_builds locked_relations
+ISOLATION      = index_builds locked_relations refresh_diff
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

@@ -41,6 +41,7 @@ double		steward_pool_critical_pct = 90;
 double		steward_pool_immediate_pct = 97;
 int			steward_pool_event_retention = 30;
 char	   *steward_notify_channel = NULL;
+int			steward_refresh_diff_memory = 65536;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -230,6 +231,21 @@ define_pool_settings(void)
 							   PGC_SIGHUP, 0, check_channel, NULL, NULL);
 }
 
+/* Settings of src/refresh. */
+static void
+define_refresh_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.refresh_diff_memory",
+							"Memory for comparing the rows of a materialized view with its query, in kilobytes.",
+							"What does not fit goes to temporary files. Any user may change it.",
+							&steward_refresh_diff_memory,
+							65536,
+							64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -251,6 +267,7 @@ steward_guc_init(void)
 	define_latency_settings();
 	define_nplusone_settings();
 	define_pool_settings();
+	define_refresh_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

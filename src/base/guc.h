@@ -53,6 +53,9 @@ extern double steward_pool_immediate_pct;
 extern int	steward_pool_event_retention;	/* days */
 extern char *steward_notify_channel;
 
+/* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
+extern int	steward_refresh_diff_memory;
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */
