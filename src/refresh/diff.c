@@ -119,9 +119,15 @@ open_view(Oid view)
 {
 	Relation	relation;
 	const char *obstacle;
+	char	   *name;
 
 	steward_diff_check(view);
+	name = get_rel_name(view);
 	LockRelationOid(view, ShareUpdateExclusiveLock);
+	if (name != NULL && get_rel_name(view) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("materialized view \"%s\" was dropped meanwhile", name)));
 	steward_diff_check(view);
 	obstacle = steward_diff_obstacle(view);
 	if (obstacle != NULL)
@@ -133,7 +139,7 @@ open_view(Oid view)
 				 errhint("Use method \"auto\" or \"plain\".")));
 
 	relation = relation_open(view, NoLock);
-	CheckTableNotInUse(relation, "refresh_matview_now()");
+	CheckTableNotInUse(relation, "REFRESH MATERIALIZED VIEW");
 	return relation;
 }
 

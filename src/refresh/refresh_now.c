@@ -27,7 +27,6 @@
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -113,48 +112,55 @@ has_unique_index(Oid view)
 	return found;
 }
 
-/* Rows that this transaction has inserted into or deleted from the view. */
+/*
+ * Rows that this (sub)transaction has inserted into or deleted from the view,
+ * which it has locked; -1 if the server does not count them.
+ */
 static void
 count_in_transaction(Oid view, ServerCounts *counts)
 {
-	counts->ninserted =
-		DatumGetInt64(OidFunctionCall1(F_PG_STAT_GET_XACT_TUPLES_INSERTED,
-									   ObjectIdGetDatum(view)));
-	counts->ndeleted =
-		DatumGetInt64(OidFunctionCall1(F_PG_STAT_GET_XACT_TUPLES_DELETED,
-									   ObjectIdGetDatum(view)));
+	Relation	relation = relation_open(view, AccessShareLock);
+
+	counts->ninserted = counts->ndeleted = -1;
+	if (pgstat_should_count_relation(relation))
+	{
+		PgStat_TableXactStatus *trans = relation->pgstat_info->trans;
+		bool		mine = trans != NULL &&
+			trans->nest_level == GetCurrentTransactionNestLevel();
+
+		counts->ninserted = mine ? trans->tuples_inserted : 0;
+		counts->ndeleted = mine ? trans->tuples_deleted : 0;
+	}
+	relation_close(relation, AccessShareLock);
 }
 
 /*
  * Let the server refresh the view.  It checks and locks for itself.  Its
- * counters tell what it did, where they can: a plain refresh resets them, and
- * what it replaced is not counted.
+ * counters tell what it did, as far as they can: a plain refresh starts them
+ * from zero, and does not count what it replaces.
  */
 static void
 refresh_by_server(Oid view, bool concurrently, ServerCounts *counts)
 {
-	ServerCounts before;
+	ServerCounts before = {0, 0};
 	char	   *command = psprintf("REFRESH MATERIALIZED VIEW %s%s",
 								   concurrently ? "CONCURRENTLY " : "",
 								   qualified_name(view));
 
-	count_in_transaction(view, &before);
+	if (concurrently)
+		count_in_transaction(view, &before);
 	SPI_connect();
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not execute \"%s\"", command);
 	SPI_finish();
 	count_in_transaction(view, counts);
-
-	counts->ninserted -= before.ninserted;
-	counts->ndeleted -= before.ndeleted;
 	if (!concurrently)
-	{
 		counts->ndeleted = -1;
-		if (before.ninserted != 0)
-			counts->ninserted = -1;
+	else if (counts->ninserted >= 0 && before.ninserted >= 0)
+	{
+		counts->ninserted -= before.ninserted;
+		counts->ndeleted -= before.ndeleted;
 	}
-	if (!pgstat_track_counts)
-		counts->ninserted = counts->ndeleted = -1;
 }
 
 /* Does the view have content, without looking at it under a lock? */
