@@ -58,7 +58,7 @@ my %types = (
 	text => q{repeat('t' || g, g % 50)},
 	'text[]' => q{ARRAY[g::text, NULL, repeat('é', g % 30)]},
 	numeric => q{(g::numeric / 7)::numeric(20, 5)},
-	float8 => q{CASE g % 5 WHEN 0 THEN '-0' WHEN 1 THEN 'nan' ELSE g END::float8},
+	float8 => q{CASE g % 5 WHEN 0 THEN '-0'::float8 WHEN 1 THEN 'nan' ELSE g END},
 	float4 => 'g::float4 / 3',
 	json => q{json_build_object('k', g)},
 	jsonb => q{jsonb_build_object('k', repeat('v', g % 3000))},
@@ -172,8 +172,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM view WHERE doc = 'new'}),
 
 # A statement timeout ends it in any phase.
 ($status, $out, $error) = $node->psql('postgres', q{
-	CREATE MATERIALIZED VIEW slow AS SELECT g AS id FROM generate_series(1, 10) g;
-	CREATE OR REPLACE FUNCTION nap(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(100); RETURN i; END $$;
+	CREATE FUNCTION nap(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(100); RETURN i; END $$;
 	CREATE TABLE naps (id int);
 	CREATE MATERIALIZED VIEW napping AS SELECT id, public.nap(id) FROM naps;
 	INSERT INTO naps VALUES (1);
