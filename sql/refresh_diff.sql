@@ -224,6 +224,12 @@ BEGIN
     PERFORM diff('divided');
     ASSERT (SELECT max(d) FROM divided) = 400, 'visible to the next statement';
 END $$;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+UPDATE divisors SET d = 401 WHERE d = 400;
+SELECT diff('divided'), differs('divided');
+UPDATE divisors SET d = 402 WHERE d = 401;
+SELECT diff('divided'), differs('divided');
+ROLLBACK;
 SELECT xmin::text::bigint AS before FROM pg_class WHERE oid = 'divided'::regclass \gset
 DELETE FROM divisors WHERE d = 400;
 SELECT diff('divided'), xmin::text::bigint = :before AS catalog_untouched FROM pg_class WHERE oid = 'divided'::regclass;

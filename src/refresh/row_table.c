@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
@@ -139,6 +140,7 @@ steward_row_table_build(StewardRowTable *table)
 		StewardRowEntry *entry = entry_at(table, number);
 		uint32	   *link = &table->buckets[entry->hash.low & table->mask];
 
+		CHECK_FOR_INTERRUPTS();
 		if (entry->taken)
 			continue;
 		entry->same = 0;
