@@ -126,6 +126,15 @@ INSERT INTO keys VALUES (NULL, NULL, 1), (NULL, NULL, 2);
 SELECT diff('keyed'), differs('keyed');
 UPDATE keys SET n = n + 10 WHERE id IS NULL;
 SELECT diff('keyed'), differs('keyed');
+-- whether a row is in a partial index decides, too
+CREATE TABLE versions (name text, is_current bool, n int);
+INSERT INTO versions VALUES ('a', false, 1), ('a', true, 2);
+CREATE MATERIALIZED VIEW versioned AS SELECT * FROM versions ORDER BY n;
+CREATE UNIQUE INDEX ON versioned (name) WHERE is_current;
+UPDATE versions SET n = CASE WHEN is_current THEN 3 ELSE 4 END;
+SELECT diff('versioned'), differs('versioned');
+UPDATE versions SET is_current = NOT is_current;
+SELECT diff('versioned'), differs('versioned');
 -- twice the same key is an error and changes nothing
 INSERT INTO keys VALUES (5, 'other', 1);
 SELECT diff('keyed');
