@@ -256,6 +256,7 @@ advance_side(MergeSide *side)
 static void
 begin_side(MergeSide *side, StewardMatch *match, Tuplesortstate *sort)
 {
+	memset(side, 0, sizeof(*side));
 	side->sort = sort;
 	side->slot = MakeSingleTupleTableSlot(match->key_slot->tts_tupleDescriptor,
 										  &TTSOpsMinimalTuple);
