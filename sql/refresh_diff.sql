@@ -96,15 +96,15 @@ SELECT diff('single');
 CREATE TABLE long (id int PRIMARY KEY, n int, doc text, packed text);
 ALTER TABLE long ALTER doc SET STORAGE EXTERNAL;
 INSERT INTO long SELECT g, g, string_agg(md5(g || '/' || h), ''), repeat('same', 10000)
-  FROM generate_series(1, 20) g, generate_series(1, 2000) h GROUP BY g;
+  FROM generate_series(1, 20) g, generate_series(1, 700) h GROUP BY g;
 CREATE MATERIALIZED VIEW toasted AS SELECT * FROM long;
 CREATE UNIQUE INDEX ON toasted (id);
 SELECT diff('toasted');
-UPDATE long SET doc = overlay(doc placing 'Z' FROM 60000) WHERE id = 7;
+UPDATE long SET doc = overlay(doc placing 'Z' FROM 20000) WHERE id = 7;
 SELECT diff('toasted'), differs('toasted');
 UPDATE long SET n = n + 1;
 CHECKPOINT;
-SELECT rows_updated, wal_bytes < 1280000 / 2 AS kept FROM refresh_matview_now('toasted', 'diff');
+SELECT rows_updated, wal_bytes < 448000 / 2 AS kept FROM refresh_matview_now('toasted', 'diff');
 SELECT differs('toasted'), sum(length(doc)), sum(length(packed)) FROM toasted;
 
 -- unique keys that change places, in one index, in two, in expressions
@@ -176,8 +176,8 @@ SELECT (SELECT count(*) FROM indexed WHERE doc = 'changed50') AS hash,
 RESET enable_seqscan;
 
 -- little memory: everything spills, the result is the same
-CREATE TABLE many AS SELECT g AS id, md5(g::text) AS doc, g % 7 AS n FROM generate_series(1, 20000) g;
-INSERT INTO many SELECT NULL, 'same', 1 FROM generate_series(1, 5000);
+CREATE TABLE many AS SELECT g AS id, md5(g::text) AS doc, g % 7 AS n FROM generate_series(1, 6000) g;
+INSERT INTO many SELECT NULL, 'same', 1 FROM generate_series(1, 1500);
 CREATE MATERIALIZED VIEW spilled AS SELECT * FROM many;
 CREATE MATERIALIZED VIEW spilled_unique AS SELECT * FROM many WHERE id IS NOT NULL;
 CREATE UNIQUE INDEX ON spilled_unique (id);
@@ -185,8 +185,8 @@ SET pg_steward.refresh_diff_memory = '64kB';
 SELECT diff('spilled'), diff('spilled_unique');
 UPDATE many SET n = n + 1 WHERE id % 100 = 0;
 DELETE FROM many WHERE id % 100 = 1;
-DELETE FROM many WHERE ctid IN (SELECT ctid FROM many WHERE doc = 'same' LIMIT 1000);
-INSERT INTO many SELECT g, 'new', 0 FROM generate_series(20001, 20300) g;
+DELETE FROM many WHERE ctid IN (SELECT ctid FROM many WHERE doc = 'same' LIMIT 300);
+INSERT INTO many SELECT g, 'new', 0 FROM generate_series(6001, 6300) g;
 SELECT diff('spilled'), differs('spilled');
 SELECT diff('spilled_unique'), differs('spilled_unique');
 UPDATE many SET n = n + 1;
