@@ -90,6 +90,12 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
+	src/refresh/diff.o \
+	src/refresh/diff_apply.o \
+	src/refresh/diff_match.o \
+	src/refresh/refresh_now.o \
+	src/refresh/row_hash.o \
+	src/refresh/row_table.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
@@ -149,9 +155,10 @@ REGRESS = \
 	advisor_candidates \
 	replication \
 	index_bloat \
+	refresh_diff \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = bloat_locks index_builds locked_relations
+ISOLATION      = bloat_locks index_builds locked_relations refresh_diff
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

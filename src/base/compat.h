@@ -337,4 +337,117 @@ typedef struct EquivalenceMemberIterator
 	build_attrmap_by_name_if_req(in, out)
 #endif
 
+/*
+ * Rights to refresh a materialized view: since 17 they can be granted.  For
+ * files that include utils/acl.h and catalog/pg_class.h.
+ */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_MAY_MAINTAIN(relation, role) \
+	(pg_class_aclcheck((relation), (role), ACL_MAINTAIN) == ACLCHECK_OK)
+#define STEWARD_MAINTAIN_ERROR ACLCHECK_NO_PRIV
+#elif PG_VERSION_NUM >= 160000
+#define STEWARD_MAY_MAINTAIN(relation, role) \
+	object_ownercheck(RelationRelationId, (relation), (role))
+#define STEWARD_MAINTAIN_ERROR ACLCHECK_NOT_OWNER
+#else
+#define STEWARD_MAY_MAINTAIN(relation, role) \
+	pg_class_ownercheck((relation), (role))
+#define STEWARD_MAINTAIN_ERROR ACLCHECK_NOT_OWNER
+#endif
+
+/*
+ * The search path of maintenance commands, until the GUC nest level ends:
+ * since 17.
+ */
+#if PG_VERSION_NUM < 170000
+#define RestrictSearchPath() \
+	((void) set_config_option("search_path", "pg_catalog, pg_temp", \
+							  PGC_USERSET, PGC_S_SESSION, \
+							  GUC_ACTION_SAVE, true, 0, false))
+#endif
+
+/*
+ * The range table of an executor state that changes one relation; "updated"
+ * are the columns that UPDATE changes, as in RTEPermissionInfo.
+ */
+#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXEC_INIT_RANGE_TABLE(estate, table, infos) \
+	ExecInitRangeTable((estate), (table), (infos), bms_make_singleton(1))
+#else
+#define STEWARD_EXEC_INIT_RANGE_TABLE(estate, table, infos) \
+	ExecInitRangeTable((estate), (table), (infos))
+#endif
+#define STEWARD_INIT_RANGE_TABLE(estate, rte, updated) \
+	do { \
+		List	   *infos_ = NIL; \
+\
+		addRTEPermissionInfo(&infos_, (rte))->updatedCols = (updated); \
+		STEWARD_EXEC_INIT_RANGE_TABLE(estate, list_make1(rte), infos_); \
+	} while (0)
+#else
+#define STEWARD_INIT_RANGE_TABLE(estate, rte, updated) \
+	do { \
+		(rte)->updatedCols = (updated); \
+		ExecInitRangeTable((estate), list_make1(rte)); \
+	} while (0)
+#endif
+
+/*
+ * What an update asks of the indexes, since 16 also "summarizing ones only".
+ * Since 19 table_tuple_update(), table_tuple_delete() and
+ * ExecInsertIndexTuples() take flags.
+ */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_UPDATE_INDEXES TU_UpdateIndexes
+#define STEWARD_INDEXES_ANY(which) ((which) != TU_None)
+#define STEWARD_INDEXES_SUMMARIZING(which) ((which) == TU_Summarizing)
+#else
+#define STEWARD_UPDATE_INDEXES bool
+#define STEWARD_INDEXES_ANY(which) (which)
+#define STEWARD_INDEXES_SUMMARIZING(which) false
+#endif
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_TUPLE_DELETE(rel, tid, cid, snapshot, failure) \
+	table_tuple_delete((rel), (tid), (cid), 0, (snapshot), InvalidSnapshot, \
+					   true, (failure))
+#define STEWARD_TUPLE_UPDATE(rel, tid, slot, cid, snapshot, failure, mode, which) \
+	table_tuple_update((rel), (tid), (slot), (cid), 0, (snapshot), \
+					   InvalidSnapshot, true, (failure), (mode), (which))
+#define STEWARD_INSERT_INDEX_TUPLES(info, slot, estate, update, summarizing) \
+	ExecInsertIndexTuples((info), (estate), \
+						  ((update) ? EIIT_IS_UPDATE : 0) | \
+						  ((summarizing) ? EIIT_ONLY_SUMMARIZING : 0), \
+						  (slot), NIL, NULL)
+#else
+#define STEWARD_TUPLE_DELETE(rel, tid, cid, snapshot, failure) \
+	table_tuple_delete((rel), (tid), (cid), (snapshot), InvalidSnapshot, \
+					   true, (failure), false)
+#define STEWARD_TUPLE_UPDATE(rel, tid, slot, cid, snapshot, failure, mode, which) \
+	table_tuple_update((rel), (tid), (slot), (cid), (snapshot), \
+					   InvalidSnapshot, true, (failure), (mode), (which))
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_INSERT_INDEX_TUPLES(info, slot, estate, update, summarizing) \
+	ExecInsertIndexTuples((info), (slot), (estate), (update), false, NULL, \
+						  NIL, (summarizing))
+#else
+#define STEWARD_INSERT_INDEX_TUPLES(info, slot, estate, update, summarizing) \
+	ExecInsertIndexTuples((info), (slot), (estate), (update), false, NULL, NIL)
+#endif
+#endif
+
+/* Reading values from a sort, since 16 with a choice to copy them. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_SORT_GETDATUM(sort, value, isnull) \
+	tuplesort_getdatum((sort), true, false, (value), (isnull), NULL)
+#else
+#define STEWARD_SORT_GETDATUM(sort, value, isnull) \
+	tuplesort_getdatum((sort), true, (value), (isnull), NULL)
+#endif
+
+/* A tuple descriptor made by hand is complete: must be told since 19. */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(desc) ((void) 0)
+#endif
+
 #endif							/* STEWARD_COMPAT_H */

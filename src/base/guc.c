@@ -48,6 +48,7 @@ int			steward_pgbouncer_interval = 5;
 int			steward_pgbouncer_maxwait = 1000;
 int			steward_pgbouncer_maxwait_after = 60;
 int			steward_pgbouncer_waiting_after = 120;
+int			steward_refresh_diff_memory = 65536;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -278,6 +279,21 @@ define_pgbouncer_settings(void)
 						&steward_pgbouncer_waiting_after, 0, 86400);
 }
 
+/* Settings of src/refresh. */
+static void
+define_refresh_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.refresh_diff_memory",
+							"Memory for comparing the rows of a materialized view with its query, in kilobytes.",
+							"What does not fit goes to temporary files. Any user may change it.",
+							&steward_refresh_diff_memory,
+							65536,
+							64, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings.  Called once for each process that loads the library
  * itself, from _PG_init().
@@ -301,6 +317,7 @@ steward_guc_init(void)
 	define_pool_settings();
 	define_storage_settings();
 	define_pgbouncer_settings();
+	define_refresh_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

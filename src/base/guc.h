@@ -62,6 +62,9 @@ extern int	steward_pgbouncer_maxwait;	/* milliseconds */
 extern int	steward_pgbouncer_maxwait_after;	/* seconds */
 extern int	steward_pgbouncer_waiting_after;	/* seconds */
 
+/* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
+extern int	steward_refresh_diff_memory;
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */
