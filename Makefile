@@ -103,11 +103,13 @@ OBJS = \
 	src/storage/btree_bloat.o \
 	src/storage/btree_fate.o \
 	src/storage/btree_page.o \
+	src/storage/btree_whole.o \
 	src/storage/disk_usage.o \
 	src/storage/estimate.o \
 	src/storage/free_map.o \
 	src/storage/gin_bloat.o \
 	src/storage/gist_bloat.o \
+	src/storage/gist_tree.o \
 	src/storage/hash_bloat.o \
 	src/storage/heap_bloat.o \
 	src/storage/heap_scan.o \

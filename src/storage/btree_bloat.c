@@ -22,8 +22,8 @@
  * whose pages are all differently full, so profits from a table whose pages
  * are all alike.
  *
- * Small indexes are read whole, in key order, and the result is what REINDEX
- * makes of them, but for entries that could not be looked up.
+ * Small indexes are read whole, and for the method exact all are; see
+ * btree_whole.c.
  *
  * Memory: a copy of each sampled page, at most sample_blocks * SAMPLE_GROWTH.
  *
@@ -56,14 +56,6 @@
 
 /* Leaf pages that are filled before their average is trusted. */
 #define MIN_FILLED 20
-
-/* Part of an index by which the model of a page may be off. */
-#define MODEL_ERROR 0.001
-
-#define NORMAL_QUANTILE 1.959964
-
-/* Blocks between two looks for others that wait for our lock. */
-#define WAITER_CHECK 1024
 
 /*
  * Take over one page of the sample: a StewardBlockVisitor.
@@ -119,8 +111,8 @@ visit_meta(Relation rel, Buffer buffer, BlockNumber block, void *arg)
 /*
  * Pack what survives of one page onto the new leaf level.  Returns its bytes.
  */
-static double
-pack_leaf(StewardBtreeScan *scan)
+double
+steward_btree_pack_leaf(StewardBtreeScan *scan)
 {
 	StewardBtreeLeaf *leaf = scan->leaf;
 	double		bytes = 0;
@@ -157,99 +149,17 @@ pack_sample(StewardBtreeScan *scan)
 			if (round == 0)
 			{
 				scan->survivors = 0;
-				packed += scan->leaves[i].bytes = pack_leaf(scan);
+				packed += scan->leaves[i].bytes = steward_btree_pack_leaf(scan);
 				scan->leaves[i].survivors = scan->survivors;
 			}
 			else
-				pack_leaf(scan);
+				steward_btree_pack_leaf(scan);
 		}
 		if (scan->fill.pages >= MIN_FILLED || packed == 0)
 			break;
 	}
 	return scan->fill.pages > 0 ? scan->fill.bytes / scan->fill.pages :
 		BLCKSZ - scan->rules.leaf_full;
-}
-
-static int
-compare_copies(const void *left, const void *right)
-{
-	BlockNumber a = ((const StewardLeafCopy *) left)->block;
-	BlockNumber b = ((const StewardLeafCopy *) right)->block;
-
-	return (a > b) - (a < b);
-}
-
-/*
- * The copies in key order, when all leaves were read: order[] gets their
- * places.  Returns false if the pages do not make up a chain, for they were
- * read one after the other and may have been split in between.
- */
-static bool
-find_key_order(StewardBtreeScan *scan, int *order)
-{
-	BlockNumber block = InvalidBlockNumber;
-	int			n = 0;
-
-	qsort(scan->leaves, scan->nleaves, sizeof(StewardLeafCopy), compare_copies);
-	for (int i = 0; i < scan->nleaves; i++)
-		if (P_LEFTMOST(BTPageGetOpaque(scan->leaves[i].page)))
-			block = scan->leaves[i].block;
-	while (n < scan->nleaves && block != P_NONE)
-	{
-		StewardLeafCopy	key;
-		StewardLeafCopy   *copy;
-
-		key.block = block;
-		copy = bsearch(&key, scan->leaves, scan->nleaves, sizeof(StewardLeafCopy),
-					   compare_copies);
-		if (copy == NULL)
-			return false;
-		order[n++] = copy - scan->leaves;
-		block = BTPageGetOpaque(copy->page)->btpo_next;
-	}
-	return n == scan->nleaves && block == P_NONE;
-}
-
-/*
- * Pack all leaves in key order, so that entries with equal keys meet even if
- * they are on two pages.  Returns the number of new leaves.
- */
-static double
-pack_all(StewardBtreeScan *scan, const int *order)
-{
-	StewardBtreeGroup waiting = {NULL};
-	int			nwaiting = 0;
-
-	scan->survivors = 0;
-	steward_btree_fill_init(&scan->fill);
-	for (int i = 0; i < scan->nleaves; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!steward_btree_open_leaf(scan, &scan->leaves[order[i]]))
-			return 0;
-		for (int j = 0; j < scan->leaf->ngroups; j++)
-		{
-			StewardBtreeGroup *group = &scan->leaf->groups[j];
-			int			live = steward_btree_surviving(scan, group);
-
-			scan->survivors += live;
-			if (waiting.key != NULL && scan->rules.deduplicate &&
-				steward_btree_same_key(waiting.key, group->key))
-			{
-				nwaiting += live;
-				continue;
-			}
-			if (waiting.key != NULL)
-				steward_btree_add(&scan->rules, &scan->fill, &waiting,
-								  nwaiting, false);
-			waiting = *group;
-			nwaiting = live;
-		}
-	}
-	if (waiting.key != NULL)
-		steward_btree_add(&scan->rules, &scan->fill, &waiting, nwaiting,
-						  false);
-	return scan->fill.pages + (scan->fill.nitems > 0 ? 1 : 0);
 }
 
 /*
@@ -279,7 +189,7 @@ estimate_entries(StewardBtreeScan *scan, bool known, double *mean, double *varia
 	steward_estimate_mean(observations, scan->npages, scan->pages.npages,
 						  &controls, 0, 0, &estimate);
 	*mean = estimate.mean * unit;
-	*variance = estimate.spread * unit / NORMAL_QUANTILE;
+	*variance = estimate.spread * unit / STEWARD_BTREE_QUANTILE;
 	*variance *= *variance;
 	pfree(observations);
 }
@@ -288,8 +198,8 @@ estimate_entries(StewardBtreeScan *scan, bool known, double *mean, double *varia
  * Settle how many entries the new index has for each page of the old one, and
  * with what probability one in doubt is alive.
  */
-static void
-weigh_entries(StewardBtreeScan *scan, double *mean, double *variance)
+void
+steward_btree_weigh(StewardBtreeScan *scan, double *mean, double *variance)
 {
 	StewardIndexHeap *heap = scan->task->heap;
 	double		npages = Max(scan->pages.npages, 1);
@@ -306,7 +216,7 @@ weigh_entries(StewardBtreeScan *scan, double *mean, double *variance)
 	{
 		double		rows = heap->rows / npages;
 		double		deviation = (heap->rows_high - heap->rows_low) / 2 /
-			NORMAL_QUANTILE / npages;
+			STEWARD_BTREE_QUANTILE / npages;
 		double		rows_variance = deviation * deviation;
 
 		if (scan->unknown > 0 && scan->looked_up < 0)
@@ -357,7 +267,7 @@ correlation_doubt(StewardBtreeScan *scan)
 	}
 	memcpy(scan->fate, fate, sizeof(fate));
 	return fabs(bytes[0] - bytes[1]) / Max(bytes[0] + bytes[1], 1) *
-		NORMAL_QUANTILE;
+		STEWARD_BTREE_QUANTILE;
 }
 
 /*
@@ -377,7 +287,7 @@ estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 	double		bytes = 0;
 	double		entries = 0;
 
-	weigh_entries(scan, &mean, &variance);
+	steward_btree_weigh(scan, &mean, &variance);
 	doubt = correlation_doubt(scan);
 	capacity = pack_sample(scan);
 
@@ -399,7 +309,7 @@ estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 	controls.prior[0] = entries > 0 ? bytes / entries : 0;
 	controls.uncertain = 1;
 	steward_estimate_mean(observations, scan->npages, scan->pages.npages,
-						  &controls, 0, MODEL_ERROR, estimate);
+						  &controls, 0, STEWARD_BTREE_MODEL_ERROR, estimate);
 	estimate->low -= doubt * estimate->mean;
 	estimate->high += doubt * estimate->mean;
 	pfree(observations);
@@ -455,8 +365,8 @@ consult_heap(StewardBtreeScan *scan, const StewardEstimate *estimate)
 }
 
 /* Pages of the new index: leaves, inner pages, metapage. */
-static double
-whole_index(const StewardBtreeScan *scan, double leaves)
+double
+steward_btree_new_pages(const StewardBtreeScan *scan, double leaves)
 {
 	double		pivot = scan->fill.pages > 0 ?
 		scan->fill.pivot_bytes / scan->fill.pages : 16;
@@ -465,37 +375,6 @@ whole_index(const StewardBtreeScan *scan, double leaves)
 	if (leaves > 0 && leaves < 1)
 		leaves = 1;
 	return 1 + leaves + steward_btree_inner_pages(leaves, pivot);
-}
-
-/*
- * All leaves were read: pack them in key order.  What is in doubt is only
- * the fate of entries.
- */
-static bool
-estimate_whole(StewardBtreeScan *scan, StewardIndexBloat *result)
-{
-	int		   *order = palloc_array(int, scan->nleaves + 1);
-	double		mean;
-	double		variance;
-	double		leaves;
-	double		error;
-
-	if (!find_key_order(scan, order))
-		return false;
-	weigh_entries(scan, &mean, &variance);
-	leaves = pack_all(scan, order);
-	if (scan->unknown > 0 && scan->survivors > 0)
-		leaves *= mean * scan->npages / scan->survivors;
-	error = scan->unknown > 0 && mean > 0 ?
-		leaves * NORMAL_QUANTILE * sqrt(variance) / mean +
-		scan->unknown / scan->entries : 0;
-	/* what the model leaves out: pages that were split meanwhile, and such */
-	if (leaves > 2)
-		error += 1 + leaves * MODEL_ERROR;
-	result->pages = whole_index(scan, leaves);
-	result->pages_low = whole_index(scan, floor(leaves - error));
-	result->pages_high = whole_index(scan, ceil(leaves + error));
-	return true;
 }
 
 /* Fill in what the index has too much now. */
@@ -568,7 +447,7 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 			consult_heap(scan, &estimate);
 			result->exact = scan->unknown == 0;
 			if (scan->damaged != InvalidBlockNumber ||
-				estimate_whole(scan, result))
+				steward_btree_in_order(scan, result))
 				return;
 		}
 		if (scan->unknown == 0)
@@ -584,82 +463,11 @@ sample_pages(StewardBtreeScan *scan, StewardIndexBloat *result)
 			(int64) task->sample_blocks * SAMPLE_GROWTH)
 			break;
 	}
-	result->pages = whole_index(scan, estimate.mean * scan->pages.npages);
-	result->pages_low = whole_index(scan,
+	result->pages = steward_btree_new_pages(scan, estimate.mean * scan->pages.npages);
+	result->pages_low = steward_btree_new_pages(scan,
 									estimate.low * scan->pages.npages - 1);
-	result->pages_high = whole_index(scan,
+	result->pages_high = steward_btree_new_pages(scan,
 									 estimate.high * scan->pages.npages + 1);
-}
-
-/*
- * Pack one page of an index that is read whole: a StewardBlockVisitor.  Ends
- * the reading if somebody waits for our lock.
- */
-static bool
-visit_every_page(Relation rel, Buffer buffer, BlockNumber block, void *arg)
-{
-	StewardBtreeScan *scan = arg;
-	StewardLeafCopy copy = {0};
-
-	if (block % WAITER_CHECK == 0 &&
-		(steward_target_in_the_way(rel) ||
-		 steward_target_in_the_way(scan->task->heap->heap)))
-	{
-		scan->interrupted = true;
-		return false;
-	}
-	switch (steward_btree_page_kind(BufferGetPage(buffer)))
-	{
-		case STEWARD_BTREE_DAMAGED:
-		case STEWARD_BTREE_META:
-			scan->damaged = block;
-			return false;
-		case STEWARD_BTREE_NEW:
-		case STEWARD_BTREE_DELETED:
-		case STEWARD_BTREE_INNER:
-			return true;
-		case STEWARD_BTREE_LEAF:
-			break;
-	}
-	copy.block = block;
-	copy.page = scan->scratch;
-	memcpy(copy.page, BufferGetPage(buffer), BLCKSZ);
-	if (!steward_btree_open_leaf(scan, &copy))
-		return false;
-	scan->bytes += pack_leaf(scan);
-	return true;
-}
-
-/*
- * Read all pages, in the order of the file.  The sample, which was taken
- * before, says what to make of entries that could not be looked up.
- */
-static void
-read_every_page(StewardBtreeScan *scan, StewardIndexBloat *result)
-{
-	const StewardIndexTask *task = scan->task;
-	bool		in_doubt = scan->unknown > 0;
-	double		relative = (result->pages_high - result->pages_low) / 2 /
-		Max(result->pages, 1);
-	double		leaves;
-	double		error;
-
-	scan->all_alive = task->heap->map.visible_share == 1;
-	scan->bytes = 0;
-	scan->scratch = palloc(BLCKSZ);
-	steward_btree_fill_init(&scan->fill);
-	result->blocks_read +=
-		steward_index_pages_read(task->index, &scan->pages, NULL,
-								 scan->pages.npages, visit_every_page, scan);
-	if (scan->interrupted || scan->damaged != InvalidBlockNumber)
-		return;
-	leaves = scan->fill.pages > 0 ?
-		scan->bytes / (scan->fill.bytes / scan->fill.pages) : 1;
-	error = leaves * (in_doubt ? relative : MODEL_ERROR) + 1;
-	result->pages = whole_index(scan, leaves);
-	result->pages_low = whole_index(scan, leaves - error);
-	result->pages_high = whole_index(scan, leaves + error);
-	result->exact = !in_doubt;
 }
 
 /*
@@ -702,7 +510,7 @@ steward_btree_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 		sample_pages(scan, result);
 	if (task->exact && scan->pages.npages > copies_allowed() &&
 		scan->damaged == InvalidBlockNumber)
-		read_every_page(scan, result);
+		steward_btree_in_file_order(scan, result);
 	if (scan->interrupted)
 	{
 		result->reason = "skipped: given up because another session waits for the lock";

@@ -42,6 +42,12 @@ typedef struct StewardFateClass
 
 #define STEWARD_FATE_CLASSES 5
 
+/* Part of an index by which the model of a page may be off. */
+#define STEWARD_BTREE_MODEL_ERROR 0.001
+
+/* Half width of an interval of 95 %, in standard deviations. */
+#define STEWARD_BTREE_QUANTILE 1.959964
+
 typedef struct StewardBtreeScan
 {
 	const StewardIndexTask *task;
@@ -75,6 +81,7 @@ typedef struct StewardBtreeScan
 	pg_prng_state random;
 } StewardBtreeScan;
 
+/* btree_fate.c */
 extern bool steward_btree_open_leaf(StewardBtreeScan *scan,
 									const StewardLeafCopy *copy);
 extern bool steward_btree_count(StewardBtreeScan *scan);
@@ -83,5 +90,18 @@ extern void steward_btree_set_probability(StewardBtreeScan *scan,
 										  double probability);
 extern int	steward_btree_surviving(StewardBtreeScan *scan,
 									const StewardBtreeGroup *group);
+
+/* btree_bloat.c */
+extern double steward_btree_pack_leaf(StewardBtreeScan *scan);
+extern void steward_btree_weigh(StewardBtreeScan *scan, double *mean,
+								double *variance);
+extern double steward_btree_new_pages(const StewardBtreeScan *scan,
+									  double leaves);
+
+/* btree_whole.c */
+extern bool steward_btree_in_order(StewardBtreeScan *scan,
+								   StewardIndexBloat *result);
+extern void steward_btree_in_file_order(StewardBtreeScan *scan,
+										StewardIndexBloat *result);
 
 #endif							/* STEWARD_BTREE_SCAN_H */

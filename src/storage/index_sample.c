@@ -31,6 +31,9 @@
 /* Half width of a mean, in parts of it, that ends sampling. */
 #define TARGET_PRECISION 0.01
 
+/* Share of empty pages that a build may leave behind. */
+#define BUILD_EMPTY 0.02
+
 /* Header of the page makes sense? */
 static bool
 header_is_sound(Page page, Size special)
@@ -340,7 +343,8 @@ steward_index_sample_temper(const StewardIndexSample *sample, double alive,
 	double		waste = blocks - result->pages;
 	double		error = result->pages_high - result->pages;
 
-	if (alive == 1 && result->deleted_pages < 2 && waste > 0 && waste < error)
+	if (alive == 1 && result->deleted_pages <= 2 + BUILD_EMPTY * blocks &&
+		waste > 0 && waste < error)
 		result->pages = blocks - waste * (waste / error) * (waste / error);
 }
 
