@@ -18,7 +18,6 @@ DECLARE
 BEGIN
 	plans := 0;
 	failed := 0;
-	DROP TABLE IF EXISTS gain_left;
 	CREATE TEMP TABLE gain_left AS SELECT * FROM bench.hypo_gain;
 	FOR s IN SELECT p.queryid, regexp_replace(query, '^PREPARE \w+ AS ', '') AS query, p.calls FROM pg_stat_statements p
 			  WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -110,8 +110,9 @@ CREATE FUNCTION bench.workload() RETURNS SETOF text LANGUAGE sql AS $$
 	  ORDER BY k::float8 / s.calls, s.id)
 $$;
 
--- One row for each statement: planner's cost and the least time in ms, both of
--- three executions with different values; writes are rolled back.
+-- One row for each statement: planner's cost and the least time in ms, both the
+-- sum of three executions with different values, and the shape of their plans;
+-- writes are rolled back.
 CREATE TABLE bench.measurement (state text, id int, cost float8, ms float8, plan text);
 CREATE FUNCTION bench.measure(state text, rounds int, only_ids int[] = NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -132,7 +133,7 @@ BEGIN
 		FOR i IN 1..3 LOOP
 			EXECUTE 'EXPLAIN (FORMAT json) ' || q[i] INTO plan;
 			c := c + (plan #>> '{0,Plan,Total Cost}')::float8;
-			IF i = 1 THEN plans := plan::text; END IF;
+			plans := plans || (SELECT string_agg(x[2], ' ') FROM regexp_matches(plan::text, '"(Node Type|Index Name)": "([^"]*)"', 'g') x) || '; ';
 			best[i] := 'infinity';
 			FOR r IN 1..rounds LOOP
 				BEGIN
