@@ -45,6 +45,11 @@ SELECT suggestion = 1 AS first, calls_per_day > 0 AS calls, mean_ms_after < mean
   FROM get_index_suggestion_queries() WHERE query LIKE '%email%' AND query LIKE 'SELECT visits%';
 SELECT count(*) FROM get_index_suggestion_queries(99);
 SELECT count(*) FROM get_index_advisor_skipped();
+-- what PREPARE prepares, also with types that only it tells
+SELECT * FROM advise(ARRAY['PREPARE a AS SELECT visits FROM users WHERE email = $1',
+    'PREPARE b (int, interval) AS SELECT total FROM orders WHERE user_id = $1 AND created_at > now() - $2']);
+SELECT improved_pct > 50 AS improved, execution_ms IS NULL AS not_run, note
+  FROM analyze_query('PREPARE a AS SELECT visits FROM users WHERE email = $1');
 -- evidence names statements of pg_stat_statements
 SELECT bool_and(p.queryid IS NOT NULL AND (e.cost_after < e.cost_before)) AS found
   FROM get_index_suggestions() s,

@@ -20,6 +20,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_param.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
@@ -36,6 +37,24 @@
 
 /* Variables of functions in one statement, at most. */
 #define MAX_VARIABLES 100
+
+/*
+ * The statement that a PREPARE names, any other one as it is: executions of a
+ * prepared statement count for the text of its PREPARE.  Types of parameters
+ * that it declares are kept in the attempt.
+ */
+static RawStmt *
+strip_prepare(StewardAttempt *attempt, RawStmt *tree)
+{
+	RawStmt    *inner;
+
+	if (!IsA(tree->stmt, PrepareStmt))
+		return tree;
+	attempt->declared = ((PrepareStmt *) tree->stmt)->argtypes;
+	inner = makeNode(RawStmt);
+	inner->stmt = ((PrepareStmt *) tree->stmt)->query;
+	return inner;
+}
 
 /*
  * Parse a text in the form that the statement's reading says.
@@ -60,13 +79,14 @@ parse_text(StewardAttempt *attempt)
 	attempt->text = text;
 	trees = raw_parser(text, reading->mode == MODE_STATEMENT ?
 					   RAW_PARSE_DEFAULT : RAW_PARSE_PLPGSQL_EXPR);
+	attempt->declared = NIL;
 	if (list_length(trees) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the text has %d statements, not one", list_length(trees))));
 	attempt->next_param = attempt->first_variable =
 		steward_text_max_param(text) + 1;
-	return linitial_node(RawStmt, trees);
+	return strip_prepare(attempt, linitial_node(RawStmt, trees));
 }
 
 /* Parameters: the server's hook, with its own state. */
@@ -132,23 +152,41 @@ refer_to_variable(ParseState *pstate, ColumnRef *column, Node *found)
 }
 
 /*
+ * Start with the types of parameters that are known: those that another
+ * attempt brought up, or else those that a PREPARE declares.
+ */
+static void
+set_known_types(StewardAttempt *attempt, ParseState *pstate)
+{
+	StewardReading *reading = &attempt->statement->reading;
+	ListCell   *lc;
+
+	attempt->ntypes = Max(reading->npresets, list_length(attempt->declared));
+	if (attempt->ntypes == 0)
+		return;
+	attempt->types = palloc0(attempt->ntypes * sizeof(Oid));
+	foreach(lc, attempt->declared)
+		attempt->types[foreach_current_index(lc)] =
+			typenameTypeId(pstate, lfirst_node(TypeName, lc));
+	for (int i = 0; i < reading->npresets; i++)
+	{
+		if (OidIsValid(reading->presets[i]))
+			attempt->types[i] = reading->presets[i];
+	}
+}
+
+/*
  * Analyze a parsed text.  Types of parameters are inferred, as when a client
  * prepares a statement without naming them, but for those given already.
  */
 static Query *
 analyze(StewardAttempt *attempt, RawStmt *tree)
 {
-	StewardReading *reading = &attempt->statement->reading;
 	ParseState *pstate = make_parsestate(NULL);
 	Query	   *query;
 
 	pstate->p_sourcetext = attempt->text;
-	attempt->ntypes = reading->npresets;
-	if (reading->npresets > 0)
-	{
-		attempt->types = palloc(reading->npresets * sizeof(Oid));
-		memcpy(attempt->types, reading->presets, reading->npresets * sizeof(Oid));
-	}
+	set_known_types(attempt, pstate);
 	setup_parse_variable_parameters(pstate, &attempt->types, &attempt->ntypes);
 	if (!attempt->statement->toplevel)
 	{

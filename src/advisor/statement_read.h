@@ -27,6 +27,7 @@ typedef struct StewardAttempt
 	const char *text;			/* as parsed */
 	Oid		   *types;			/* of parameters, as far as inferred */
 	int			ntypes;
+	List	   *declared;		/* types that a PREPARE names, TypeNames */
 	int			next_param;		/* numbers for parameters of our own */
 
 	/* the server's hooks for parameters, around which ours are put */
