@@ -213,7 +213,9 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 											NULL);
 		whatif->nplans++;
 		foreach(lc2, groups)
+		{
 			add_group(advice, whatif, lfirst(lc2));
+		}
 	}
 }
 
