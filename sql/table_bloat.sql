@@ -67,6 +67,15 @@ REFRESH MATERIALIZED VIEW CONCURRENTLY mv;
 CREATE TEMP TABLE own_temp AS SELECT g AS id, md5(g::text) AS doc FROM generate_series(1, 40000) g;
 DELETE FROM own_temp WHERE id % 3 = 0;
 
+-- values that a rewrite takes back from TOAST, and those it leaves there
+CREATE TABLE main_shortened (id int, doc text, other text);
+ALTER TABLE main_shortened ALTER doc SET STORAGE MAIN, ALTER other SET STORAGE MAIN;
+INSERT INTO main_shortened
+SELECT g, (SELECT string_agg(md5((g * 1000 + i)::text), '') FROM generate_series(1, 16 + g % 44) i),
+       (SELECT string_agg(md5((g * 1000 - i)::text), '') FROM generate_series(1, 100 + g % 160) i)
+  FROM generate_series(1, 1500) g;
+UPDATE main_shortened SET doc = left(doc, 700) WHERE id % 2 = 0;
+
 -- no waste: fresh, fillfactor, alignment, wide rows, TOAST, nulls, empty, tiny
 CREATE TABLE fresh AS SELECT g AS id, md5(g::text) AS doc FROM generate_series(1, 60000) g;
 CREATE TABLE padded AS SELECT true AS a, g::bigint AS b, true AS c, g::bigint AS d, 1::smallint AS e, g::bigint AS f FROM generate_series(1, 40000) g;

@@ -76,7 +76,8 @@ consider_column(Search *search, Var *var, Param *param)
 	HeapTuple	tuple;
 	AttStatsSlot slot;
 
-	if (var->varlevelsup > 0 || var->varno <= 0 || var->varattno <= 0 ||
+	if (search->query == NULL || var->varlevelsup > 0 ||
+		var->varno <= 0 || var->varattno <= 0 ||
 		var->varno > list_length(search->query->rtable))
 		return;
 	rte = rt_fetch(var->varno, search->query->rtable);

@@ -53,6 +53,7 @@ struct StewardReformValue
 	int64		new_bytes;		/* in TOAST afterwards; -1 likewise */
 	Size		size;			/* in the row, if not in TOAST */
 	bool		movable;		/* may go to TOAST */
+	bool		main;			/* but only if there is no other way */
 };
 
 /* Start with an empty file. */
@@ -215,10 +216,10 @@ describe_value(const StewardReform *reform, int i,
 			part->size = part->old_bytes + VARHDRSZ;
 		}
 	}
-	part->movable = storage == TYPSTORAGE_EXTENDED ||
-		storage == TYPSTORAGE_EXTERNAL;
+	part->main = storage == TYPSTORAGE_MAIN;
+	part->movable = storage != TYPSTORAGE_PLAIN;
 	if (part->old_bytes >= 0 && !part->movable)
-		part->new_bytes = part->old_bytes;	/* those hardly ever return */
+		part->new_bytes = part->old_bytes;	/* would fail if it did not fit */
 }
 
 /*
@@ -259,12 +260,12 @@ data_size(const StewardReform *reform)
 
 /*
  * Decide which values of the row go to TOAST: the biggest ones, until the rest
- * is short enough.
+ * is no longer than the target.  Those of STORAGE MAIN have a turn of their own.
  */
 static void
-move_values(StewardReform *reform, Size header)
+move_values(StewardReform *reform, Size header, Size target, bool main)
 {
-	while (header + data_size(reform) > reform->target)
+	while (header + data_size(reform) > target)
 	{
 		struct StewardReformValue *biggest = NULL;
 		Size		size = MAXALIGN(TOAST_POINTER_SIZE);
@@ -275,7 +276,8 @@ move_values(StewardReform *reform, Size header)
 
 			if (reform->nulls[i] ||
 				TupleDescAttr(reform->desc, i)->attlen != -1 ||
-				!part->movable || part->new_bytes >= 0 || part->size <= size)
+				!part->movable || part->main != main ||
+				part->new_bytes >= 0 || part->size <= size)
 				continue;
 			biggest = part;
 			size = part->size;
@@ -296,7 +298,8 @@ reform_toasted(StewardReform *reform, Size header, StewardPacking *toast,
 	for (int i = 0; i < reform->desc->natts; i++)
 		if (!reform->nulls[i] && TupleDescAttr(reform->desc, i)->attlen == -1)
 			describe_value(reform, i, &reform->parts[i]);
-	move_values(reform, header);
+	move_values(reform, header, reform->target, false);
+	move_values(reform, header, TOAST_TUPLE_TARGET_MAIN, true);
 
 	for (int i = 0; i < reform->desc->natts; i++)
 	{
