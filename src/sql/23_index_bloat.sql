@@ -44,7 +44,7 @@ CREATE FUNCTION @extschema@.get_index_bloat(
     OUT fix_sql text,
     IN sample_blocks integer DEFAULT 300)
 RETURNS SETOF record
-LANGUAGE sql VOLATILE PARALLEL UNSAFE COST 100000 ROWS 100
+LANGUAGE sql VOLATILE PARALLEL UNSAFE COST 100000 ROWS 100 SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE
     -- the target and, if it is partitioned, all below it
