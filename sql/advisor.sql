@@ -50,6 +50,15 @@ SELECT * FROM advise(ARRAY['PREPARE a AS SELECT visits FROM users WHERE email = 
     'PREPARE b (int, interval) AS SELECT total FROM orders WHERE user_id = $1 AND created_at > now() - $2']);
 SELECT improved_pct > 50 AS improved, execution_ms IS NULL AS not_run, note
   FROM analyze_query('PREPARE a AS SELECT visits FROM users WHERE email = $1');
+-- partitions that only values would tell
+CREATE TABLE parted (at int, v int) PARTITION BY RANGE (at);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);
+SELECT plan LIKE '%parted_1%' AND plan LIKE '%parted_2%' AS all_shown
+  FROM analyze_query('SELECT sum(v) FROM parted WHERE at >= $1 AND at < $2');
+SELECT plan LIKE '%parted_1%' AND plan LIKE '%parted_2%' AS all_shown
+  FROM analyze_query('SELECT 1 WHERE (SELECT count(*) FROM parted WHERE at = $1) > 0');
+DROP TABLE parted;
 -- evidence names statements of pg_stat_statements
 SELECT bool_and(p.queryid IS NOT NULL AND (e.cost_after < e.cost_before)) AS found
   FROM get_index_suggestions() s,

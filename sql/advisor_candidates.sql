@@ -120,6 +120,14 @@ SELECT proposed, planned, used, cheaper FROM try('SELECT * FROM orders WHERE per
 SELECT proposed, planned, used, cheaper FROM try('SELECT * FROM orders ORDER BY place <-> point(7, 7) LIMIT 3', 'orders USING gist (place)');
 -- block ranges, where the table follows the column
 SELECT * FROM try('SELECT sum(total) FROM orders WHERE at BETWEEN ''2024-02-01'' AND ''2024-02-05''', 'orders USING brin (at)');
+-- the correlation of a column says nothing about its nulls
+CREATE TABLE closing AS SELECT CASE WHEN g % 100 <> 0 THEN g END AS closed, g % 50 AS a, repeat('x', 400) AS filler FROM generate_series(1, 25000) g;
+VACUUM ANALYZE closing;
+SELECT count(*) FILTER (WHERE definition LIKE '%brin%') AS brin, count(*) > 0 AS others
+  FROM steward.index_candidates('SELECT * FROM closing WHERE closed IS NULL AND a = 5');
+SELECT count(*) FILTER (WHERE definition LIKE '%brin%') AS brin
+  FROM steward.index_candidates('SELECT * FROM closing WHERE closed IS NULL UNION ALL SELECT * FROM closing WHERE closed BETWEEN 9 AND 50');
+DROP TABLE closing;
 SELECT count(*) AS brin_without_correlation FROM steward.index_candidates('SELECT sum(total) FROM orders WHERE total > 500')
  WHERE definition LIKE '%brin%';
 -- an OR needs all its arms

@@ -94,6 +94,38 @@ check_read_only(List *queries)
 }
 
 /*
+ * Let a plan be shown with all partitions that its parameters, which have no
+ * values, decide on.  Below 16, where EXPLAIN does not know such plans, the
+ * executor would ask for the values when it starts.
+ */
+static void
+show_all_partitions(Plan *plan)
+{
+	List	   *children = NIL;
+	ListCell   *lc;
+
+	if (plan == NULL)
+		return;
+	check_stack_depth();
+	if (IsA(plan, Append))
+	{
+		children = ((Append *) plan)->appendplans;
+		STEWARD_FORGET_PRUNING((Append *) plan);
+	}
+	else if (IsA(plan, MergeAppend))
+	{
+		children = ((MergeAppend *) plan)->mergeplans;
+		STEWARD_FORGET_PRUNING((MergeAppend *) plan);
+	}
+	else if (IsA(plan, SubqueryScan))
+		show_all_partitions(((SubqueryScan *) plan)->subplan);
+	foreach(lc, children)
+		show_all_partitions(lfirst(lc));
+	show_all_partitions(outerPlan(plan));
+	show_all_partitions(innerPlan(plan));
+}
+
+/*
  * Show the plan of a query, as EXPLAIN does, and execute it before if that was
  * asked for.
  */
@@ -107,7 +139,14 @@ explain_one(Analysis *analysis, Query *query, const char *text, StringInfo out)
 	QueryDesc  *desc;
 	instr_time	start;
 	instr_time	duration;
+	ListCell   *lc;
 
+	if (!analysis->run)
+	{
+		show_all_partitions(plan->planTree);
+		foreach(lc, plan->subplans)
+			show_all_partitions(lfirst(lc));
+	}
 	es->costs = true;
 	es->format = EXPLAIN_FORMAT_TEXT;
 	es->analyze = es->timing = es->buffers = analysis->run;

@@ -416,7 +416,10 @@ correlation_of(Oid relid, AttrNumber attnum)
 	return result;
 }
 
-/* Block range indexes on columns that the table's order follows. */
+/*
+ * Block range indexes on columns that the table's order follows.  Where the
+ * nulls of a column are, its correlation does not tell.
+ */
 static void
 propose_brin(StewardProposal *proposal)
 {
@@ -430,7 +433,7 @@ propose_brin(StewardProposal *proposal)
 		Oid			relid = proposal->relid;
 
 		*key = *(StewardKey *) lfirst(lc);
-		if (key->attnum == 0)
+		if (key->attnum == 0 || key->nulls)
 			continue;
 		if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		{

@@ -71,6 +71,7 @@ add_key(List *keys, StewardKey *key)
 		if (steward_key_equal(old, key))
 		{
 			old->why |= key->why;
+			old->nulls &= key->nulls;
 			old->selectivity = Min(old->selectivity, key->selectivity);
 			old->others = bms_union(old->others, key->others);
 			return keys;
@@ -201,6 +202,8 @@ collect_condition(Collector *collector, Node *clause, double selectivity)
 			key = steward_key_of_expression(collector->root, collector->rel,
 											(Node *) test->arg, InvalidOid,
 											exprCollation((Node *) test->arg));
+		if (key != NULL)
+			key->nulls = true;
 	}
 	else
 	{

@@ -26,6 +26,7 @@ typedef struct StewardKey
 	int16		options;		/* of a sort key */
 	bool		array;			/* compared with many values: equal, but the
 								 * result is not ordered by what follows */
+	bool		nulls;			/* only asked whether it is null */
 	double		selectivity;	/* of the condition */
 	uint32		why;			/* STEWARD_WHY_ bits */
 	Relids		others;			/* tables that a join key is compared with */

@@ -82,8 +82,11 @@
 #if PG_VERSION_NUM >= 160000
 #define STEWARD_EXPLAIN_FLAGS \
 	(EXEC_FLAG_EXPLAIN_ONLY | EXEC_FLAG_EXPLAIN_GENERIC)
+#define STEWARD_FORGET_PRUNING(append) ((void) (append))
 #else
+/* the executor is not to prune partitions by values that are not there */
 #define STEWARD_EXPLAIN_FLAGS EXEC_FLAG_EXPLAIN_ONLY
+#define STEWARD_FORGET_PRUNING(append) ((append)->part_prune_info = NULL)
 #endif
 
 /* State of EXPLAIN: a header of its own since 18. */
