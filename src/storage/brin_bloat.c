@@ -75,6 +75,7 @@ steward_brin_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 	double		ranges = ceil((double) task->heap->nblocks / per_range);
 	double		space = BLCKSZ - SizeOfPageHeaderData -
 		MAXALIGN(sizeof(BrinSpecialSpace));
+	int			entries_per_page = REVMAP_PAGE_MAXITEMS;
 
 	sample->task = task;
 	sample->reader = read_page;
@@ -86,7 +87,7 @@ steward_brin_bloat(const StewardIndexTask *task, StewardIndexBloat *result)
 
 	if (summaries > 0)
 		bytes *= Max(ranges, 1) / summaries;
-	result->pages = 1 + ceil(Max(ranges, 1) / REVMAP_PAGE_MAXITEMS) +
+	result->pages = 1 + ceil(Max(ranges, 1) / entries_per_page) +
 		Max(ceil(bytes / space), 1);
 	error = error / space + MODEL_ERROR * result->pages + 1;
 	result->pages_low = result->pages - error;

@@ -173,7 +173,7 @@ estimate_entries(StewardBtreeScan *scan, bool known, double *mean, double *varia
 		palloc0_array(StewardObservation, scan->npages + 1);
 	StewardControls controls = {0};
 	StewardEstimate estimate;
-	double		unit = lengthof(scan->leaf->tids);
+	int			unit = lengthof(scan->leaf->tids);
 
 	for (int i = 0; i < scan->npages; i++)
 		observations[i].block = scan->blocks[i];
@@ -279,7 +279,7 @@ estimate_leaves(StewardBtreeScan *scan, StewardEstimate *estimate)
 	StewardObservation *observations =
 		palloc0_array(StewardObservation, scan->npages + 1);
 	StewardControls controls = {0};
-	double		unit = lengthof(scan->leaf->tids);
+	int			unit = lengthof(scan->leaf->tids);
 	double		mean;
 	double		variance;
 	double		capacity;

@@ -53,7 +53,7 @@ enum
 
 /* Recorded free space of a category, in pages. */
 #define CATEGORY_PAGES(category) \
-	((category) * (BLCKSZ / 256) / (double) (BLCKSZ - SizeOfPageHeaderData))
+	((category) * (BLCKSZ / 256.0) / (BLCKSZ - SizeOfPageHeaderData))
 
 /* Number of blocks of a fork; 0 if it does not exist. */
 static BlockNumber

@@ -40,7 +40,7 @@
 #define MAX_MAP_PAGES 1000
 
 /* Categories of the map round down: by half of one on average. */
-#define MEAN_ROUNDING (BLCKSZ / 256 / 2)
+#define MEAN_ROUNDING (BLCKSZ / 512.0)
 
 /* Rows of a relation, by the activity counters; 0 if they know nothing. */
 static double

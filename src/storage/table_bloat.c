@@ -137,7 +137,8 @@ begin_run(BloatRun *run, FunctionCallInfo fcinfo)
 static double
 blocks_needed(const BloatRun *run, int64 bytes)
 {
-	double		blocks = (double) (bytes / BLCKSZ);
+	int64		whole = bytes / BLCKSZ;
+	double		blocks = (double) whole;
 
 	if (run->method == METHOD_SAMPLE)
 		blocks = Min(blocks,
