@@ -44,8 +44,8 @@
 	((double) (BLCKSZ - SizeOfPageHeaderData - MAXALIGN(sizeof(BTPageOpaqueData))))
 
 /* Of those, used when the page is closed; see _bt_pagestate(). */
-#define LEAF_FILL (PAGE_ROOM - BLCKSZ * (100 - BTREE_DEFAULT_FILLFACTOR) / 100)
-#define INNER_FILL (PAGE_ROOM - BLCKSZ * (100 - BTREE_NONLEAF_FILLFACTOR) / 100)
+#define LEAF_FILL (PAGE_ROOM - BLCKSZ * (100 - BTREE_DEFAULT_FILLFACTOR) / 100.0)
+#define INNER_FILL (PAGE_ROOM - BLCKSZ * (100 - BTREE_NONLEAF_FILLFACTOR) / 100.0)
 
 /* Longest posting list tuple; see _bt_load(). */
 #define MAX_POSTING \

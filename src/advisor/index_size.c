@@ -179,12 +179,13 @@ brin_size(StewardSizeCache *cache, const StewardIndex *index,
 							  BRIN_DEFAULT_PAGES_PER_RANGE);
 	double		tuple = MAXALIGN(SizeOfBrinTuple + (index->nkeys * 2 + 7) / 8) +
 		2 * average_columns(cache, index, part) + sizeof(ItemIdData);
+	int			entries_per_page = REVMAP_PAGE_MAXITEMS;
 	double		per_page = floor((BLCKSZ - SizeOfPageHeaderData -
 								  MAXALIGN(sizeof(BrinSpecialSpace))) / tuple);
 
 	part->tuples = tuples;
 	part->tree_height = -1;
-	part->pages = 1 + ceil(ranges / REVMAP_PAGE_MAXITEMS) +
+	part->pages = 1 + ceil(ranges / entries_per_page) +
 		ceil(ranges / Max(per_page, 1));
 }
 

@@ -323,7 +323,7 @@ make_histogram(ExpressionSample *sample, Node *expr)
 	if (nbounds < 10 || !OidIsValid(type->cmp_proc_finfo.fn_oid) ||
 		!OidIsValid(type->lt_opr) ||
 		sample->nkept < 0.8 * (sample->rows - sample->nulls) /
-		(EXPRESSION_ROWS / HISTOGRAM_SAMPLE))
+		((double) EXPRESSION_ROWS / HISTOGRAM_SAMPLE))
 		return NULL;
 	qsort_arg(sample->kept, sample->nkept, sizeof(Datum), compare_values,
 			  &comparison);
