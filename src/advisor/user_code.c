@@ -28,9 +28,19 @@
 
 #include "advisor/user_code.h"
 
-/* Could the planner run code of a user to find the value of this? */
+/* What is known about a function that a user could have written. */
+typedef struct UserFunction
+{
+	Oid			owner;
+	bool		evaluable;		/* the planner may run it to find its value */
+} UserFunction;
+
+/*
+ * Look a function up.  False if it is one of the server's, or in a language
+ * that only superusers can use.
+ */
 static bool
-calls_user_code(Oid function)
+find_user_function(Oid function, UserFunction *found)
 {
 	HeapTuple	tuple;
 	Form_pg_proc form;
@@ -43,10 +53,21 @@ calls_user_code(Oid function)
 		elog(ERROR, "cache lookup failed for function %u", function);
 	form = (Form_pg_proc) GETSTRUCT(tuple);
 	result = form->prolang != INTERNALlanguageId &&
-		form->prolang != ClanguageId &&
-		form->provolatile != PROVOLATILE_VOLATILE && !form->proretset;
+		form->prolang != ClanguageId;
+	found->owner = form->proowner;
+	found->evaluable = form->provolatile != PROVOLATILE_VOLATILE &&
+		!form->proretset;
 	ReleaseSysCache(tuple);
 	return result;
+}
+
+/* Could the planner run code of a user to find the value of this? */
+static bool
+calls_user_code(Oid function)
+{
+	UserFunction found;
+
+	return find_user_function(function, &found) && found.evaluable;
 }
 
 /*
@@ -56,21 +77,10 @@ calls_user_code(Oid function)
 static bool
 is_foreign_code(Oid function, void *caller)
 {
-	HeapTuple	tuple;
-	Form_pg_proc form;
-	bool		result;
+	UserFunction found;
 
-	if (function < FirstNormalObjectId)
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	form = (Form_pg_proc) GETSTRUCT(tuple);
-	result = form->prolang != INTERNALlanguageId &&
-		form->prolang != ClanguageId &&
-		form->proowner != *(Oid *) caller && !superuser_arg(form->proowner);
-	ReleaseSysCache(tuple);
-	return result;
+	return find_user_function(function, &found) &&
+		found.owner != *(Oid *) caller && !superuser_arg(found.owner);
 }
 
 /* Find a call of such a function. */

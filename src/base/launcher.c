@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -35,6 +36,7 @@
 #include "storage/sinval.h"
 #include "storage/spin.h"
 #include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -157,6 +159,42 @@ steward_launcher_wake(void)
 	SpinLockRelease(&launcher.shared->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
+}
+
+/*
+ * For tasks: call "read", which reads shared catalogs, in a transaction.
+ * Returns false if somebody has locked one of them, and read did not get to
+ * its end.  Memory comes from the current memory context.
+ */
+bool
+steward_launcher_read_catalogs(void (*read) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = true;
+
+	StartTransactionCommand();
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		read(arg);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		done = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return done;
 }
 
 /* Enter or leave the shared struct; a before_shmem_exit callback. */

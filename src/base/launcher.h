@@ -30,6 +30,7 @@ typedef struct StewardLauncherTask
 extern void steward_launcher_register(const StewardLauncherTask *task);
 extern void steward_launcher_init(void);
 extern void steward_launcher_wake(void);
+extern bool steward_launcher_read_catalogs(void (*read) (void *arg), void *arg);
 extern int	steward_launcher_pid(void);
 
 #endif							/* STEWARD_LAUNCHER_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * machine.c
- *	  What the server may use of the machine.
+ *	  What the server may use of the machine, and its clock.
  *
  * In a container the machine has more processors than the server may use; the
  * limit is set by a control group (cgroup), of version 1 or 2, of the process
@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fmgr.h"
@@ -171,6 +172,16 @@ steward_machine_cpus(void)
 							   group_limit_v1);
 	}
 	return cpus;
+}
+
+/* Milliseconds of a clock that never goes back, the same in all processes. */
+int64
+steward_monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64CONST(1000) + now.tv_nsec / 1000000;
 }
 
 /* machine_cpus() returns float8 */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * machine.h
- *	  What the server may use of the machine.
+ *	  What the server may use of the machine, and its clock.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -11,5 +11,6 @@
 #define STEWARD_MACHINE_H
 
 extern double steward_machine_cpus(void);
+extern int64 steward_monotonic_ms(void);
 
 #endif							/* STEWARD_MACHINE_H */

@@ -40,6 +40,7 @@
 #include "base/compat.h"
 #include "base/conninfo.h"
 #include "base/guc.h"
+#include "base/machine.h"
 #include "pool/pgbouncer.h"
 #include "pool/pgbouncer_client.h"
 

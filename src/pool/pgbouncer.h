@@ -131,7 +131,6 @@ extern void steward_pgbouncer_init(void);
 /* pgbouncer_store.c */
 extern void steward_pgbouncer_store_init(void);
 extern StewardBouncers *steward_bouncers(void);
-extern int64 steward_monotonic_ms(void);
 extern void steward_console_clear(StewardConsole *console);
 extern const char *steward_console_state_name(StewardConsoleState state);
 extern void steward_copy_printable(char *target, Size size, const char *text,

@@ -38,6 +38,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/machine.h"
 #include "pool/pgbouncer_client.h"
 #include "pool/pgbouncer_parse.h"
 

@@ -21,6 +21,7 @@
 #include "utils/acl.h"
 
 #include "base/guc.h"
+#include "base/machine.h"
 #include "base/rows.h"
 #include "pool/pgbouncer.h"
 

@@ -18,8 +18,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
@@ -65,16 +63,6 @@ StewardBouncers *
 steward_bouncers(void)
 {
 	return bouncers;
-}
-
-/* Milliseconds of a clock that never goes back, the same in all processes. */
-int64
-steward_monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64CONST(1000) + now.tv_nsec / 1000000;
 }
 
 /* Forget what a console said, but not who it is and when it was asked. */

@@ -14,13 +14,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "lib/stringinfo.h"
-#include "pgstat.h"
-#include "utils/backend_status.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/launcher.h"
+#include "base/machine.h"
 #include "pool/pgbouncer.h"
 #include "pool/pool_count.h"
 #include "pool/pool_event.h"
@@ -95,39 +93,22 @@ describe_queues(StringInfo text)
 	appendStringInfoChar(text, ']');
 }
 
-/*
- * Append who takes the slots, if the catalogs that have the names can be
- * read without waiting.
- */
+/* Who takes the slots; reads the catalogs that have the names. */
+static void
+list_consumers(void *text)
+{
+	steward_pool_describe_consumers(text, TOP_CONSUMERS);
+}
+
+/* Append them, or an empty list if they cannot be had without waiting. */
 static void
 describe_consumers(StringInfo text)
 {
-	MemoryContext context = CurrentMemoryContext;
 	StringInfoData consumers;
 
 	initStringInfo(&consumers);
-	StartTransactionCommand();
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(context);
-		steward_pool_describe_consumers(&consumers, TOP_CONSUMERS);
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
+	if (!steward_launcher_read_catalogs(list_consumers, &consumers))
 		resetStringInfo(&consumers);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	pgstat_report_activity(STATE_IDLE, NULL);
 	appendStringInfo(text, " top=[%s]", consumers.data);
 }
 

@@ -17,15 +17,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "utils/backend_status.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
 #include "base/launcher.h"
+#include "base/machine.h"
 #include "pool/pgbouncer.h"
 #include "pool/pool_count.h"
 #include "pool/pool_log.h"
@@ -57,31 +54,9 @@ steward_sampler_limits(StewardPressureLimits *limits)
  * catalogs of roles or databases makes us go without it.
  */
 static void
-look_at_limits(StewardPoolCount *count)
+look_at_limits(void *count)
 {
-	MemoryContext context = CurrentMemoryContext;
-
-	StartTransactionCommand();
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(context);
-		steward_pool_limits(count);
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	steward_pool_limits(count);
 }
 
 static uint16
@@ -187,7 +162,7 @@ sampler_run(void)
 		return (long) (next_sample_ms - now);
 
 	steward_pool_count(&count);
-	look_at_limits(&count);
+	(void) steward_launcher_read_catalogs(look_at_limits, &count);
 	news = record_count(pool, &count, now, &refused);
 	if (news != STEWARD_NEWS_NONE)
 		steward_pool_say(pool, news, &count, refused);

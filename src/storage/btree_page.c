@@ -37,6 +37,7 @@
 
 #include "base/compat.h"
 #include "storage/btree_page.h"
+#include "storage/index_sample.h"
 
 /* Space for items on a page, whose high key has a line pointer already. */
 #define PAGE_SPACE \
@@ -88,30 +89,6 @@ steward_btree_page_kind(Page page)
 	if (P_ISLEAF(opaque) != (opaque->btpo_level == 0))
 		return STEWARD_BTREE_DAMAGED;
 	return P_ISLEAF(opaque) ? STEWARD_BTREE_LEAF : STEWARD_BTREE_INNER;
-}
-
-/*
- * The tuple at this place of a page, or NULL if its line pointer or its
- * length lead out of the page.
- */
-static IndexTuple
-checked_tuple(Page page, OffsetNumber offset)
-{
-	ItemId		id = PageGetItemId(page, offset);
-	PageHeader	header = (PageHeader) page;
-	IndexTuple	tuple;
-
-	if (!ItemIdHasStorage(id) ||
-		ItemIdGetOffset(id) < header->pd_upper ||
-		ItemIdGetOffset(id) != MAXALIGN(ItemIdGetOffset(id)) ||
-		ItemIdGetLength(id) < sizeof(IndexTupleData) ||
-		ItemIdGetOffset(id) + ItemIdGetLength(id) > header->pd_special)
-		return NULL;
-	tuple = (IndexTuple) PageGetItem(page, id);
-	if (IndexTupleSize(tuple) < sizeof(IndexTupleData) ||
-		IndexTupleSize(tuple) > ItemIdGetLength(id))
-		return NULL;
-	return tuple;
 }
 
 /* Bytes of the key of a leaf tuple: all but a posting list. */
@@ -222,7 +199,7 @@ continues_right(Page page)
 
 	if (P_RIGHTMOST(opaque) || PageGetMaxOffsetNumber(page) < P_HIKEY)
 		return false;
-	high = checked_tuple(page, P_HIKEY);
+	high = steward_index_sample_tuple(page, P_HIKEY);
 	return high != NULL && BTreeTupleIsPivot(high) &&
 		(ItemPointerGetOffsetNumberNoCheck(&high->t_tid) &
 		 BT_PIVOT_HEAP_TID_ATTR) != 0;
@@ -240,7 +217,7 @@ first_pivot_size(Page page, int key_bytes)
 
 	if (!P_RIGHTMOST(BTPageGetOpaque(page)) &&
 		PageGetMaxOffsetNumber(page) >= P_HIKEY)
-		high = checked_tuple(page, P_HIKEY);
+		high = steward_index_sample_tuple(page, P_HIKEY);
 	return high == NULL ? key_bytes : (int) MAXALIGN(IndexTupleSize(high));
 }
 
@@ -261,7 +238,7 @@ steward_btree_leaf(const StewardBtreeRules *rules, Page page,
 
 	for (OffsetNumber off = P_FIRSTDATAKEY(opaque); off <= max; off++)
 	{
-		IndexTuple	tuple = checked_tuple(page, off);
+		IndexTuple	tuple = steward_index_sample_tuple(page, off);
 		StewardBtreeGroup *group;
 		int			ntids;
 
