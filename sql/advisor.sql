@@ -79,6 +79,7 @@ SELECT definition FROM advise(ARRAY['SELECT total FROM orders WHERE created_at >
 SELECT definition FROM advise(ARRAY['SELECT extract($1 from created_at), date_trunc($2, created_at) FROM orders WHERE user_id = $3 + $4']);
 SELECT definition FROM advise(ARRAY['SELECT total, note FROM orders WHERE user_id IN ($1 /*, ... */) AND total = $2']);
 SELECT definition FROM advise(ARRAY['SELECT count(*) FROM generate_series($1, $2) g JOIN orders o ON o.user_id = g AND $3 IS NOT NULL AND o.note <> double precision $4::text']);
+SELECT definition FROM advise(ARRAY['SELECT sum(CASE WHEN note IN ($1, $2) THEN $3 WHEN note = $4 THEN $5 ELSE $6 END) FROM orders WHERE user_id = $7']);
 SELECT definition FROM advise(ARRAY['SELECT FROM WHERE', 'SELECT 1; SELECT 2', 'VACUUM', '', 'SELECT * FROM nowhere', 'SELECT total FROM orders WHERE user_id = $1 AND total = 5']);
 
 -- statements of functions have the names of their variables

@@ -98,6 +98,8 @@ SELECT * FROM try('SELECT status, at, row_number() OVER (PARTITION BY status ORD
 SELECT * FROM try('SELECT DISTINCT status FROM orders', 'orders USING btree (status)');
 -- expressions
 SELECT * FROM try('SELECT * FROM customer WHERE lower(email) = ''user77@example.com''', 'customer USING btree (lower(email))');
+-- an implicit cast is one, and its values are not the column's
+SELECT * FROM try('SELECT * FROM item WHERE product_id = 77.0', 'item USING btree (((product_id)::numeric))');
 SELECT * FROM try('SELECT * FROM orders WHERE (doc ->> ''sku'')::int = 77', 'orders USING btree ((((doc ->> ''sku''::text))::integer))');
 -- a range over an expression: before it is indexed nothing is known about it
 SELECT proposed, planned, used, cheaper FROM try('SELECT * FROM orders WHERE (doc ->> ''sku'')::int < 20', 'orders USING btree ((((doc ->> ''sku''::text))::integer))');

@@ -65,6 +65,15 @@ SELECT name, definition, round(ratio::numeric, 2) AS ratio, real_height, estimat
 SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) BETWEEN 0.97 AND 1.03 AS median
   FROM model WHERE name ~ '^b';
 
+-- a table ordered by a column: equal values stand together, or near each other
+CREATE TABLE near_order AS
+SELECT g / 30 AS together, g / 30 + g * 7919 % 13 AS near, repeat('x', 60) AS filler FROM generate_series(1, 60000) g;
+CREATE INDEX near_1 ON near_order (together);
+CREATE INDEX near_2 ON near_order (near);
+ANALYZE near_order;
+SELECT c.relname, m.estimated_bytes / m.real_bytes BETWEEN 0.93 AND 1.07 AS right
+  FROM pg_class c, steward.index_model(c.oid) m WHERE c.relname IN ('near_1', 'near_2') ORDER BY 1;
+
 -- columns that depend on each other: a sample of rows shows it; who may not read
 -- the table takes them for independent, but extended statistics tell it, too
 CREATE ROLE am_blind;

@@ -35,6 +35,9 @@
 #define MAX_SAMPLES 200
 #define MIN_PAGES 100
 
+/* Runs of a value, on average, up to which equal values stand together. */
+#define MAX_RUNS 1.5
+
 #define NULL_HASH 0x9e3779b9
 
 /* Hashes of the columns of some rows, row by row. */
@@ -188,9 +191,25 @@ steward_sampled_distinct(StewardSizeCache *cache, StewardTableStats *table,
 	return Min(widest_distinct * Max(all / one, 1), table->tuples);
 }
 
+/* How often a column changes from one row of the sample to the next, plus 1. */
+static double
+count_runs(StewardTableStats *table, const StewardRowSample *sample,
+		   AttrNumber attnum)
+{
+	int			at = bms_member_index(table->live_columns, attnum);
+	double		runs = 1;
+
+	for (int i = 1; i < sample->rows && at >= 0; i++)
+		runs += sample->hashes[i * sample->natts + at] !=
+			sample->hashes[(i - 1) * sample->natts + at];
+	return runs;
+}
+
 /*
  * Estimated number of values of a column by which the table is ordered.  Each
- * page adds a value that the page before it has, too.  0 if there is no sample.
+ * page adds a value that the page before it has, too.  0 if there is no sample,
+ * or if equal values are near each other but not together: their rows are on
+ * more pages then, which the sample does not show.
  */
 double
 steward_clustered_distinct(StewardSizeCache *cache, StewardTableStats *table,
@@ -207,6 +226,8 @@ steward_clustered_distinct(StewardSizeCache *cache, StewardTableStats *table,
 	alone = bms_make_singleton(attnum);
 	distinct = count_distinct(table, sample, alone, &once);
 	bms_free(alone);
+	if (count_runs(table, sample, attnum) > MAX_RUNS * distinct)
+		return 0;
 	pages = sample->rows / Max(table->tuples / table->pages, 1);
 	distinct -= pages * (1 - distinct / sample->rows);
 	return Max(table->tuples * distinct / sample->rows, 1);

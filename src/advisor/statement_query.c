@@ -117,6 +117,50 @@ error_offset(StewardAttempt *attempt, ErrorData *error)
 	return pg_mbcharcliplen(attempt->text, strlen(attempt->text), position - 1);
 }
 
+/* Make room for types of parameters up to this number. */
+static void
+make_room_for_presets(StewardAttempt *attempt, int needed)
+{
+	StewardReading *reading = &attempt->statement->reading;
+	Oid		   *presets;
+
+	if (needed <= reading->npresets)
+		return;
+	presets = MemoryContextAllocZero(attempt->workload->context,
+									 needed * sizeof(Oid));
+	if (reading->npresets > 0)
+		memcpy(presets, reading->presets, reading->npresets * sizeof(Oid));
+	reading->presets = presets;
+	reading->npresets = needed;
+}
+
+/*
+ * Parameters that are all results of a CASE were taken for text, for lack of
+ * anything else, so that sum() of them does not exist: try numbers.  False if
+ * there are none.
+ */
+static bool
+preset_case_types(StewardAttempt *attempt)
+{
+	StewardReading *reading = &attempt->statement->reading;
+	Bitmapset  *params = steward_text_case_params(attempt->text);
+	int			param = -1;
+	bool		changed = false;
+
+	while ((param = bms_next_member(params, param)) >= 0)
+	{
+		if (param > attempt->ntypes || attempt->types[param - 1] != TEXTOID)
+			continue;
+		make_room_for_presets(attempt, param);
+		if (!OidIsValid(reading->presets[param - 1]))
+		{
+			reading->presets[param - 1] = INT4OID;
+			changed = true;
+		}
+	}
+	return changed;
+}
+
 /*
  * Give types to parameters after an error: those that have none left in the
  * whole statement, or those at the place of the error their next one.  False
@@ -127,7 +171,6 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 {
 	StewardReading *reading = &attempt->statement->reading;
 	Bitmapset  *params = NULL;
-	MemoryContext old;
 	int			needed;
 	int			param = -1;
 	bool		changed = false;
@@ -144,20 +187,9 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 		params = steward_text_params_at(attempt->text,
 										error_offset(attempt, error));
 	needed = params ? bms_prev_member(params, -1) : 0;
-	if (needed == 0 || needed > PG_INT16_MAX)
+	if (needed > PG_INT16_MAX)
 		return false;
-
-	old = MemoryContextSwitchTo(attempt->workload->context);
-	if (needed > reading->npresets)
-	{
-		Oid		   *presets = palloc0(needed * sizeof(Oid));
-
-		if (reading->npresets > 0)
-			memcpy(presets, reading->presets, reading->npresets * sizeof(Oid));
-		reading->presets = presets;
-		reading->npresets = needed;
-	}
-	MemoryContextSwitchTo(old);
+	make_room_for_presets(attempt, needed);
 	while ((param = bms_next_member(params, param)) >= 0)
 	{
 		Oid		   *preset = &reading->presets[param - 1];
@@ -181,7 +213,8 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 			changed = true;
 		}
 	}
-	return changed;
+	return changed || (error->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION &&
+					   attempt->text != NULL && preset_case_types(attempt));
 }
 
 /*

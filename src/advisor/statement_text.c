@@ -32,6 +32,7 @@
 
 #include "common/keywords.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "parser/scanner.h"
 #include "parser/scansup.h"
 
@@ -367,6 +368,52 @@ steward_text_params_at(const char *text, int position)
 		{
 			if (token_param(&tokens, i))
 				params = bms_add_member(params, token_param(&tokens, i));
+		}
+	}
+	return params;
+}
+
+/*
+ * Parameters that are results of a CASE all of whose results are parameters.
+ */
+Bitmapset *
+steward_text_case_params(const char *text)
+{
+	Tokens		tokens;
+	Bitmapset  *params = NULL;
+	List	   *open = NIL;		/* results of each CASE that is open: List of
+								 * Bitmapset, the innermost last */
+	List	   *pure = NIL;		/* are they all parameters: List of int */
+
+	scan_text(text, &tokens);
+	for (int i = 0; i < tokens.count; i++)
+	{
+		if (token_is(&tokens, i, "case"))
+		{
+			open = lappend(open, NULL);
+			pure = lappend_int(pure, true);
+		}
+		else if (open == NIL)
+			continue;
+		else if (token_is(&tokens, i, "then") || token_is(&tokens, i, "else"))
+		{
+			ListCell   *results = list_tail(open);
+
+			if (token_param(&tokens, i + 1) &&
+				(token_is(&tokens, i + 2, "when") ||
+				 token_is(&tokens, i + 2, "else") ||
+				 token_is(&tokens, i + 2, "end")))
+				lfirst(results) = bms_add_member(lfirst(results),
+												 token_param(&tokens, i + 1));
+			else
+				lfirst_int(list_tail(pure)) = false;
+		}
+		else if (token_is(&tokens, i, "end"))
+		{
+			if (llast_int(pure))
+				params = bms_add_members(params, llast(open));
+			open = list_delete_last(open);
+			pure = list_delete_last(pure);
 		}
 	}
 	return params;

@@ -36,11 +36,14 @@ sub table
 		[ map { [ "$alias.$_->[1]", $_->[2] ] } @{ $self->{relations}{$name} } ]);
 }
 
+# A parameter, numbered as pg_stat_statements does
+sub param { my ($self) = @_; return '$' . ++$self->{params}; }
+
 # A constant or parameter of a class
 sub constant
 {
 	my ($self, $class) = @_;
-	return '$' . (1 + int(rand(4))) . { number => '::numeric', text => '::text', time => '::timestamptz', bool => '::bool' }->{$class}
+	return $self->param() . { number => '::numeric', text => '::text', time => '::timestamptz', bool => '::bool' }->{$class}
 	  if chance(0.2);
 	return pick(0, 1, 7, 42, 1000, -5, '2.5') if $class eq 'number';
 	return pick(q{'a'}, q{'closed'}, q{''}, q{'x%'}) if $class eq 'text';
@@ -74,7 +77,7 @@ sub condition
 	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind == 0;
 	return $class eq 'bool' ? $column : "$column IN (" . join(', ', map { $self->constant($class) } 0 .. int(rand(4))) . ')' if $kind == 1;
 	return "$column BETWEEN " . $self->value($class, $scope, 0) . ' AND ' . $self->value($class, $scope, 0) if $kind == 2;
-	return "$column::text " . pick('LIKE', 'ILIKE', '~') . " 'a%'" if $kind == 3 && $class eq 'text';
+	return "${column}::text " . pick('LIKE', 'ILIKE', '~') . " 'a%'" if $kind == 3 && $class eq 'text';
 	return "($column, $known[0][0]) " . pick('<', '>=', '=') . ' (' . $self->constant($class) . ', ' . $self->constant($known[0][1]) . ')' if $kind == 4;
 	return $self->value($class, $scope, 1) . pick(' = ', ' = ', ' < ', ' >= ', ' <> ', ' IS DISTINCT FROM ') . $self->value($class, $scope, 1) if $kind < 6;
 	return '(' . $self->condition($scope, $depth - 1) . pick(' AND ', ' OR ') . $self->condition($scope, $depth - 1) . ')' if $kind < 8;
@@ -104,7 +107,7 @@ sub from
 		{
 			my $alias = 's' . ++$self->{aliases};
 			my ($inner, $classes) = $self->select($depth - 1, []);
-			$text .= ', ' . pick('', 'LATERAL ') . "($inner) $alias";
+			$text .= ' CROSS JOIN ' . pick('', 'LATERAL ') . "($inner) $alias";
 			push @$scope, map { [ "$alias.c$_", $classes->[$_] ] } 0 .. $#$classes;
 			next;
 		}
@@ -145,7 +148,7 @@ sub select
 		my $by = join(', ', map { $_->[0] } @keys);
 		$by = pick('ROLLUP', 'CUBE', 'GROUPING SETS') . " ($by)" if chance(0.3);
 		my $text = "SELECT $keys[0][0] AS c0, " . pick('count(*)', 'count(DISTINCT ' . $keys[0][0] . ')') . " AS c1 FROM $from$where GROUP BY $by";
-		$text .= ' HAVING count(*) > ' . pick(0, 1, '$1') if chance(0.4);
+		$text .= ' HAVING count(*) > ' . (chance(0.3) ? $self->param() : pick(0, 1)) if chance(0.4);
 		return ($text, [ $keys[0][1], 'number' ]) unless $wanted;
 	}
 	if ($kind == 2 && @known && !$wanted)
@@ -159,7 +162,7 @@ sub select
 	{
 		$text .= ' ORDER BY ' . join(', ', map { pick(@known)->[0] . pick('', ' DESC', ' DESC NULLS LAST', ' NULLS FIRST') } 0 .. int(rand(2)));
 	}
-	$text .= ' LIMIT ' . pick(1, 10, '$1', '10 OFFSET 5') if chance(0.3);
+	$text .= ' LIMIT ' . (chance(0.3) ? $self->param() : pick(1, 10, '10 OFFSET 5')) if chance(0.3);
 	return ($text, \@classes);
 }
 
@@ -168,7 +171,7 @@ sub statement
 {
 	my ($self) = @_;
 	my $kind = int(rand(12));
-	$self->{aliases} = 0;
+	$self->{aliases} = $self->{params} = 0;
 
 	if ($kind == 0)
 	{

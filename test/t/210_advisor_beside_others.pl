@@ -1,5 +1,7 @@
-# The index advisor's planner hooks: on a standby, and beside another extension
-# with hypothetical indexes, HypoPG, where it is installed.
+# The index advisor's planner hooks: on a standby, and beside other extensions
+# that have their hands in indexes, HypoPG and pg_hint_plan, where they are
+# installed.  Statements that crashed servers in which these are combined, or
+# with partial and INCLUDE indexes that are hypothetical, are among ours.
 use strict;
 use warnings;
 
@@ -69,6 +71,49 @@ SKIP:
 		  . 'EXPLAIN (COSTS OFF) SELECT id FROM v WHERE a = 1');
 	like($out, qr/^t$/m, 'view over a predicate');
 	is($node->safe_psql('postgres', "SELECT 1"), '1', 'the server lives');
+}
+
+# A view over a partial index of an expression, with order and LIMIT; INCLUDE for
+# an index-only scan; for us alone and, if it can be, beside HypoPG, whose
+# EXPLAIN of the same may crash.
+$node->safe_psql('postgres', q{
+	CREATE TABLE f AS SELECT g AS id, now() - g % 400 * interval '1 day' AS ts, (g % 40 + 10)::bigint AS denom, (g % 977)::bigint AS num
+	  FROM generate_series(1, 40000) g;
+	CREATE INDEX ON f (ts);
+	CREATE VIEW ratios AS SELECT id, ts, num::numeric / denom AS ratio FROM f WHERE denom >= 10 AND num > 0;
+	VACUUM ANALYZE f;});
+my $crashers = q{ARRAY['SELECT ratio, ts FROM ratios WHERE ts >= now() - interval ''90 days'' ORDER BY ratio DESC LIMIT 20',
+	'SELECT id, denom FROM f WHERE num = 3 AND denom > 45', 'SELECT a FROM t WHERE a = 3 AND id = 4', 'SELECT count(*) FROM ratios r JOIN t ON t.id = r.id WHERE ratio > 90']};
+my $advice = qq{SELECT count(*) > 1, bool_and(estimated_bytes > 0) FROM get_index_suggestions(min_gain_pct => 0.01, queries => $crashers)};
+my $each = qq{SELECT count(*) > 3 FROM unnest($crashers) q, steward.index_candidates(q)};
+is($node->safe_psql('postgres', "$advice; $each"), "t|t\nt", 'partial, INCLUDE and view');
+SKIP:
+{
+	skip 'hypopg is not installed', 1
+	  if $node->safe_psql('postgres', q{SELECT count(*) FROM pg_extension WHERE extname = 'hypopg'}) eq '0';
+	is( $node->safe_psql('postgres', q{
+			SELECT count(*) FROM hypopg_create_index('CREATE INDEX ON f ((num::numeric / denom)) WHERE num > 0 AND denom >= 10');
+			SELECT count(*) FROM hypopg_create_index('CREATE INDEX ON f (num) INCLUDE (id, denom)');} . "$advice; $each"),
+		"1\n1\nt|t\nt", "beside hypopg's own of the kind");
+}
+
+# Hints look up all indexes that the planner sees by name.
+SKIP:
+{
+	($ret, $out, $err) = $node->psql('postgres', q{LOAD 'pg_hint_plan'});
+	skip 'pg_hint_plan is not installed', 3 if $ret != 0;
+
+	$node->safe_psql('postgres', 'CREATE INDEX t_id_idx ON t (id)');
+	my $hinted = '/*+ IndexScan(t t_id_idx) NoSeqScan(f) IndexScan(f f_ts_idx) */ ';
+	foreach my $load ('', q{LOAD 'pg_hint_plan'; })
+	{
+		# loaded before our hooks are installed, and after
+		my $before = $load eq '' ? q{SELECT count(*) FROM get_droppable_indexes() WHERE false; LOAD 'pg_hint_plan'; } : $load;
+		$out = $node->safe_psql('postgres', $before . "$hinted$advice; $hinted$each; $hinted EXPLAIN (COSTS OFF) SELECT * FROM t WHERE id = 3 AND a = 4; SELECT 'alive'");
+		like($out, qr/t\|t\nt\n.*t_id_idx.*alive/s, 'hints' . ($load eq '' ? '' : ', loaded first'));
+	}
+	$out = $node->safe_psql('postgres', q{LOAD 'pg_hint_plan'; SELECT count(*) > 0 FROM analyze_query('/*+ IndexScan(t t_id_idx) */ SELECT * FROM t WHERE a = 4 AND id = 3')});
+	is($out, 't', 'hints inside of a statement that we plan');
 }
 
 $node->stop;

@@ -70,14 +70,16 @@ is($ret, 0, 'advice on ' . @queries . ' random statements') or diag($messages);
 my ($result, $kilobytes) = split /\n/, $rows;
 is($result, 't|t', 'with suggestions');
 cmp_ok($kilobytes, '<', 256 * 1024, 'memory is bounded');
-my $warnings = () = $messages =~ /^WARNING:/mg;
-my $reasons = () = $messages =~ /^DETAIL:.*\S/mg;
-cmp_ok($warnings, '<=', $reasons, 'what was left out has a reason');
-cmp_ok($warnings, '<', 0.1 * @queries, 'which is little') or diag($messages);
+my $told = () = $messages =~ /was left out/g;
+my $reasons = () = $messages =~ /was left out: \S/g;
+is($told, $reasons, 'what was left out has a reason');
+my $left_out = $told + ($messages =~ /(\d+) more queries were left out/ ? $1 : 0);
+cmp_ok($left_out, '<', 0.1 * @queries, 'which is little') or diag($messages);
 unlike($messages, qr/cache lookup|unrecognized node|could not find|no relation entry|variable not found|unexpected/, 'no failure inside');
-diag("$warnings of " . @queries . " left out, $kilobytes kB") if $ENV{PG_STEWARD_RANDOM_STATEMENTS};
+diag("$left_out of " . @queries . " left out, $kilobytes kB, $messages") if $ENV{PG_STEWARD_RANDOM_STATEMENTS};
 
-# One by one.
+# One by one.  That numbers of a type's modifier, which SQLsmith invents, make no
+# sense is an internal error in the server's own view.
 my $failures = $node->safe_psql('postgres', qq{
 	CREATE TEMP TABLE failure (query text, error text, state text);
 	DO \$do\$ DECLARE q text; BEGIN
@@ -88,7 +90,7 @@ my $failures = $node->safe_psql('postgres', qq{
 	        END;
 	    END LOOP;
 	END \$do\$;
-	SELECT state, error, query FROM failure WHERE state ~ '^(XX|57|58)'});
+	SELECT state, error, query FROM failure WHERE state ~ '^(XX|57|58)' AND error !~ 'invalid INTERVAL typmod'});
 is($failures, '', 'no failure inside, one by one');
 
 # As pg_stat_statements has them, those that a reader can execute in no time.

@@ -52,6 +52,18 @@ BEGIN
 		INSERT INTO bench.planned VALUES (of_state, s.id, (j #>> '{0,Plan,Total Cost}')::float8, lines);
 	END LOOP;
 END $$;
+-- Costs as the advisor sees them, with parameters for constants
+CREATE TABLE bench.replanned (state text, queryid bigint, cost float8);
+CREATE FUNCTION bench.replan(of_state text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	t record;
+BEGIN
+	PERFORM bench.use_set(of_state);
+	FOR t IN SELECT DISTINCT x.queryid, x.query FROM bench.texts x JOIN (SELECT a.state, e.queryid FROM bench.advice a, jsonb_to_recordset(a.evidence) AS e(queryid bigint)) e
+			  ON e.state = of_state AND e.queryid = x.queryid LOOP
+		INSERT INTO bench.replanned SELECT of_state, t.queryid, a.total_cost FROM analyze_query(t.query) a;
+	END LOOP;
+END $$;
 -- of this backend, in ms
 CREATE FUNCTION bench.cpu_ms() RETURNS float8 LANGUAGE sql VOLATILE AS $$SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::float8 / 1e6$$;
 CREATE FUNCTION bench.run(rounds int) RETURNS void LANGUAGE plpgsql AS $$
