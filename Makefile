@@ -17,6 +17,7 @@ OBJS = \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
+	src/advisor/choose_order.o \
 	src/advisor/droppable.o \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
@@ -41,6 +42,7 @@ OBJS = \
 	src/advisor/statement_read.o \
 	src/advisor/statement_text.o \
 	src/advisor/suggest.o \
+	src/advisor/synergy.o \
 	src/advisor/user_code.o \
 	src/advisor/whatif.o \
 	src/advisor/workload.o \

@@ -38,7 +38,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "advisor/advice.h"
+#include "advisor/move.h"
 
 /* ms of one unit of cost, if no statement tells: a warm cache, 2020s CPU */
 #define UNIT_MS_DEFAULT 0.004
@@ -465,6 +465,7 @@ remove_useless(StewardAdvice *advice)
 {
 	bool		removed = false;
 	bool	   *used = palloc0(Max(advice->ncandidates, 1) * sizeof(bool));
+	StewardSearch *search = steward_search_create(advice);
 	ListCell   *lc;
 
 	for (int i = 0; i < advice->nwhatifs; i++)
@@ -477,10 +478,10 @@ remove_useless(StewardAdvice *advice)
 	{
 		int			candidate = advice->chosen[i];
 
-		if (used[candidate] && steward_choose_loss(advice, candidate) >=
+		if (used[candidate] && steward_choose_loss(search, candidate) >=
 			VERIFIED_SHARE * advice->min_gain * advice->total_ms)
 			continue;
-		steward_choose_drop(advice, candidate);
+		steward_choose_drop(search, candidate);
 		removed = true;
 	}
 	return removed;

@@ -29,6 +29,8 @@
 /* Gains below this share of a statement's cost are noise of the planner. */
 #define STEWARD_NOISE 0.002
 
+struct StewardSearch;
+
 /* A statement that may use a candidate, and its number there. */
 typedef struct StewardUser
 {
@@ -177,9 +179,14 @@ extern void steward_write_cost_load(StewardAdvice *advice);
 
 /* choose.c */
 extern void steward_choose(StewardAdvice *advice);
+
+/* choose_order.c */
 extern void steward_choose_order(StewardAdvice *advice);
-extern double steward_choose_loss(StewardAdvice *advice, int candidate);
-extern void steward_choose_drop(StewardAdvice *advice, int candidate);
+extern double steward_choose_loss(struct StewardSearch *search, int candidate);
+extern void steward_choose_drop(struct StewardSearch *search, int candidate);
+
+/* move.c */
+extern struct StewardSearch *steward_search_create(StewardAdvice *advice);
 extern double steward_whatif_ms(const StewardWhatif *whatif, uint64 visible);
 
 #endif							/* STEWARD_ADVICE_H */

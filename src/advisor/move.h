@@ -46,12 +46,11 @@ typedef struct StewardSearch
 	int			now;			/* moves made so far */
 	int		   *concerned;		/* by candidate: number of the latest such move */
 	StewardMove *one;			/* by candidate: the move that adds it */
-	int		   *one_at;			/* when that was valued; -1: never */
+	int		   *one_at;			/* by candidate: when that was valued; -1: never */
 	StewardMove *together;		/* by synergy, likewise */
 	int		   *together_at;
 } StewardSearch;
 
-extern StewardSearch *steward_search_create(StewardAdvice *advice);
 extern void steward_move_value(StewardSearch *search, StewardMove *move);
 extern bool steward_move_fits(StewardSearch *search, const StewardMove *move);
 extern void steward_move_apply(StewardSearch *search, StewardMove *move);
@@ -59,5 +58,13 @@ extern bool steward_move_include_pays(StewardSearch *search,
 									  const StewardMove *move, double least);
 extern bool steward_candidate_covers(StewardAdvice *advice, int wide,
 									 int narrow);
+
+
+/* synergy.c */
+extern void steward_search_remember(StewardSearch *search, const bool *wanted);
+extern bool steward_synergy_changed(StewardSearch *search, int i);
+extern void steward_synergy_complete(StewardSearch *search,
+									 const StewardMove *synergy,
+									 StewardMove *move);
 
 #endif							/* STEWARD_MOVE_H */
