@@ -18,7 +18,7 @@
 #include "advisor/workload.h"
 
 /* Candidates of one run, at most. */
-#define STEWARD_MAX_POOL 10000
+#define STEWARD_MAX_POOL 25000
 
 /* Candidates that are tried for one statement: bits of a uint64. */
 #define STEWARD_MAX_LOCAL 60

@@ -52,11 +52,13 @@ add_one(StewardSearch *search, int candidate, StewardMove *move)
 	move->nadd = 1;
 	move->add[0] = candidate;
 	move->ndrop = 0;
-	for (int i = 0; i < advice->nchosen && move->ndrop < STEWARD_MAX_MOVE; i++)
+	for (int i = steward_pool_first(advice, advice->candidates[candidate].index->relid);
+		 i >= 0 && move->ndrop < STEWARD_MAX_MOVE; i = advice->candidates[i].next)
 	{
-		if (steward_candidate_covers(advice, candidate, advice->chosen[i]) ||
-			steward_candidate_covers(advice, advice->chosen[i], candidate))
-			move->drop[move->ndrop++] = advice->chosen[i];
+		if (advice->candidates[i].chosen &&
+			(steward_candidate_covers(advice, candidate, i) ||
+			 steward_candidate_covers(advice, i, candidate)))
+			move->drop[move->ndrop++] = i;
 	}
 	steward_move_value(search, move);
 }

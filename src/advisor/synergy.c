@@ -104,6 +104,7 @@ void
 steward_synergy_complete(StewardSearch *search, const StewardMove *synergy, StewardMove *move)
 {
 	StewardAdvice *advice = search->advice;
+	int			nadd;
 
 	move->nadd = move->ndrop = 0;
 	for (int i = 0; i < synergy->nadd; i++)
@@ -116,17 +117,24 @@ steward_synergy_complete(StewardSearch *search, const StewardMove *synergy, Stew
 		move->nadd = 0;
 		return;
 	}
-	for (int i = 0; i < advice->nchosen; i++)
+	nadd = move->nadd;
+	for (int k = 0; k < nadd; k++)
 	{
-		for (int k = 0; k < move->nadd; k++)
+		int			candidate = move->add[k];
+
+		for (int i = steward_pool_first(advice, advice->candidates[candidate].index->relid);
+			 i >= 0; i = advice->candidates[i].next)
 		{
-			if (move->ndrop < STEWARD_MAX_MOVE &&
-				(steward_candidate_covers(advice, move->add[k], advice->chosen[i]) ||
-				 steward_candidate_covers(advice, advice->chosen[i], move->add[k])))
-			{
-				move->drop[move->ndrop++] = advice->chosen[i];
-				break;
-			}
+			bool		twice = false;
+
+			if (!advice->candidates[i].chosen ||
+				!(steward_candidate_covers(advice, candidate, i) ||
+				  steward_candidate_covers(advice, i, candidate)))
+				continue;
+			for (int m = 0; m < move->ndrop; m++)
+				twice = twice || move->drop[m] == i;
+			if (!twice && move->ndrop < STEWARD_MAX_MOVE)
+				move->drop[move->ndrop++] = i;
 		}
 	}
 	steward_move_value(search, move);

@@ -623,16 +623,40 @@ keep_verified(StewardAdvice *advice, StewardWhatif *whatif,
 	whatif->configs[whatif->nconfigs++] = *config;
 }
 
-/* Is an index on a table of the statement, or on a parent of one? */
+/* Is this the index of a partitioned table of which a statement names a part? */
 static bool
-concerns_statement(const StewardStatement *statement, const StewardIndex *index)
+has_part_of(const StewardStatement *statement, const StewardIndex *index)
 {
-	if (list_member_oid(statement->tables, index->relid))
-		return true;
+	if (!index->partitioned || list_member_oid(statement->tables, index->relid))
+		return false;
 	for (int i = 0; i < index->nparts; i++)
 		if (list_member_oid(statement->tables, index->parts[i].relid))
 			return true;
 	return false;
+}
+
+/* The chosen indexes of a statement's tables, and of their parents. */
+static List *
+chosen_for(StewardAdvice *advice, const StewardStatement *statement)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->tables)
+	{
+		for (int i = steward_pool_first(advice, lfirst_oid(lc)); i >= 0;
+			 i = advice->candidates[i].next)
+			if (advice->candidates[i].chosen)
+				result = list_append_unique_ptr(result, advice->candidates[i].index);
+	}
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
+
+		if (has_part_of(statement, index))
+			result = lappend(result, index);
+	}
+	return result;
 }
 
 /*
@@ -647,7 +671,6 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
 	StewardConfig config = {0};
-	List	   *indexes = NIL;
 	bool		all_local = true;
 	StewardParamClass classes[STEWARD_MAX_CLASSES];
 	int			nclasses = steward_param_classes(queries, whatif->rows, classes);
@@ -655,15 +678,9 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	int			id = -1;
 	MemoryContext old;
 
-	for (int i = 0; i < advice->nchosen; i++)
-	{
-		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
-
-		if (concerns_statement(statement, index))
-			indexes = lappend(indexes, index);
-	}
 	whatif->chosen_used = NIL;
-	plan_statement(whatif, queries, classes, nclasses, indexes, &outcome);
+	plan_statement(whatif, queries, classes, nclasses,
+				   chosen_for(advice, statement), &outcome);
 	config.planned = outcome.planned;
 	config.cost = outcome.cost;
 	whatif->chosen_risks = outcome.risks;
