@@ -46,6 +46,7 @@ OBJS = \
 	src/advisor/user_code.o \
 	src/advisor/whatif.o \
 	src/advisor/workload.o \
+	src/advisor/worth.o \
 	src/advisor/write_cost.o \
 	src/base/conninfo.o \
 	src/base/guc.o \

@@ -12,6 +12,8 @@
  *    and then with what turned out best for others, or was derived from that
  *    (pool.c).
  * 4. The best set is searched for (choose.c), minding writes (write_cost.c).
+ *    Statements that were not planned with what was chosen, and what might be
+ *    better in its place, are planned with that, and the search goes on.
  * 5. The whole workload is planned once more with that set.  What no plan uses
  *    is taken out, and so is what gains too little after all; repeated while
  *    something changes.
@@ -468,6 +470,7 @@ remove_useless(StewardAdvice *advice)
 	StewardSearch *search = steward_search_create(advice);
 	ListCell   *lc;
 
+	search->least *= VERIFIED_SHARE;
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		foreach(lc, advice->whatifs[i].chosen_used)
@@ -478,13 +481,35 @@ remove_useless(StewardAdvice *advice)
 	{
 		int			candidate = advice->chosen[i];
 
-		if (used[candidate] && steward_choose_loss(search, candidate) >=
-			VERIFIED_SHARE * advice->min_gain * advice->total_ms)
+		if (used[candidate] && steward_choose_pays(search, candidate))
 			continue;
 		steward_choose_drop(search, candidate);
 		removed = true;
 	}
 	return removed;
+}
+
+/*
+ * Ask statements about what was chosen, and what might complete it, and choose
+ * again, starting there.  False if nothing changed.
+ */
+static bool
+refine(StewardAdvice *advice)
+{
+	int			nbefore = advice->nchosen;
+	bool		changed;
+
+	if (nbefore == 0 || planning_is_late(advice))
+		return false;
+	steward_choose_mark(advice);
+	extend(advice);
+	steward_advice_link_users(advice);
+	steward_choose(advice);
+
+	changed = advice->nchosen != nbefore;
+	for (int i = 0; i < advice->nchosen; i++)
+		changed |= !advice->candidates[advice->chosen[i]].refined;
+	return changed;
 }
 
 /*
@@ -510,6 +535,8 @@ steward_advice_run(StewardAdvice *advice)
 										Max(advice->ncandidates, 1) * sizeof(int));
 	ereport(DEBUG1, (errmsg_internal("index advisor: all plans known")));
 	steward_choose(advice);
+	for (int round = 0; round < MAX_ROUNDS && refine(advice); round++)
+		 /* again, around what was chosen now */ ;
 	ereport(DEBUG1, (errmsg_internal("index advisor: %d indexes chosen",
 									 advice->nchosen)));
 	for (int round = 0; round < MAX_ROUNDS && advice->nchosen > 0; round++)

@@ -29,8 +29,6 @@
 /* Gains below this share of a statement's cost are noise of the planner. */
 #define STEWARD_NOISE 0.002
 
-struct StewardSearch;
-
 /* A statement that may use a candidate, and its number there. */
 typedef struct StewardUser
 {
@@ -57,6 +55,7 @@ typedef struct StewardCandidate
 
 	/* the choice; choose.c */
 	bool		chosen;
+	bool		refined;		/* was chosen when the latest refinement began */
 	double		saved_ms;		/* a day, beyond what those before it save */
 	double		cumulative_ms;	/* saved with all up to this one */
 } StewardCandidate;
@@ -151,6 +150,7 @@ extern char *steward_advice_definition(const StewardIndex *index);
 /* pool.c */
 extern int	steward_pool_add(StewardAdvice *advice, const StewardIndex *index);
 extern int	steward_pool_first(StewardAdvice *advice, Oid relid);
+extern double steward_pool_table_bytes(StewardAdvice *advice);
 extern void steward_pool_derive(StewardAdvice *advice);
 
 /* whatif.c */
@@ -179,14 +179,10 @@ extern void steward_write_cost_load(StewardAdvice *advice);
 
 /* choose.c */
 extern void steward_choose(StewardAdvice *advice);
+extern void steward_choose_mark(StewardAdvice *advice);
 
 /* choose_order.c */
 extern void steward_choose_order(StewardAdvice *advice);
-extern double steward_choose_loss(struct StewardSearch *search, int candidate);
-extern void steward_choose_drop(struct StewardSearch *search, int candidate);
-
-/* move.c */
-extern struct StewardSearch *steward_search_create(StewardAdvice *advice);
 extern double steward_whatif_ms(const StewardWhatif *whatif, uint64 visible);
 
 #endif							/* STEWARD_ADVICE_H */

@@ -9,12 +9,14 @@
  * writes take for it.
  *
  * Greedy search by moves, each valued as a whole: add an index; add those
- * together that help only together; put a wider one in place of those it
- * steward_candidate_covers; or a narrower one in place of what covers it.  Moves are ranked by
+ * together that help only together; put a wider one in place of those that it
+ * covers; or a narrower one in place of what covers it.  Moves are ranked by
  * gain per byte if there is a budget of bytes, else by gain per square root of
  * bytes, so that a small index comes first and a wider one replaces it only if
- * that pays by itself.  Then improvement: drop what gains less than was asked
- * for, exchange one for another.  Each move takes a few hundred comparisons a
+ * that pays by itself (worth.c).  Then improvement: drop what is not worth it,
+ * exchange one for another.  In the end, members are exchanged for such that
+ * are better at no more cost, and get the keys that were left out because they
+ * gain little on average.  Each move takes a few hundred comparisons a
  * statement concerned, so that thousands of candidates are no obstacle; the
  * search ends with the deadline at the latest, and what is chosen by then is
  * valid.
@@ -33,6 +35,9 @@
 
 /* Share of the bytes allowed, beyond which room is short. */
 #define TIGHT_SHARE 0.5
+
+/* An exchange may gain this share of what a new index has to. */
+#define EXCHANGE_SHARE 0.1
 
 /* Passes of improvement, at most. */
 #define MAX_PASSES 8
@@ -74,15 +79,15 @@ rank_move(StewardAdvice *advice, const StewardMove *move)
 
 /* Keep the better one of two moves, if it is worth making. */
 static void
-consider(StewardSearch *search, const StewardMove *move, double least, StewardMove *best)
+consider(StewardSearch *search, const StewardMove *move, StewardMove *best)
 {
 	StewardAdvice *advice = search->advice;
 
-	if (move->gain <= 0 || move->gain < least || !steward_move_fits(search, move))
-		return;
-	if ((best->nadd + best->ndrop == 0 ||
+	if (steward_move_may_pay(search, move) && steward_move_fits(search, move) &&
+		(best->nadd + best->ndrop == 0 ||
 		 rank_move(advice, move) > rank_move(advice, best)) &&
-		steward_move_include_pays(search, move, least))
+		steward_move_pays(search, move) &&
+		steward_move_include_pays(search, move))
 		*best = *move;
 }
 
@@ -90,7 +95,7 @@ consider(StewardSearch *search, const StewardMove *move, double least, StewardMo
  * Make the best move of all that add something; false if none is worth it.
  */
 static bool
-grow(StewardSearch *search, double least)
+grow(StewardSearch *search)
 {
 	StewardAdvice *advice = search->advice;
 	StewardMove		best = {0};
@@ -110,7 +115,7 @@ grow(StewardSearch *search, double least)
 			add_one(search, i, &search->one[i]);
 			search->one_at[i] = search->now;
 		}
-		consider(search, &search->one[i], least, &best);
+		consider(search, &search->one[i], &best);
 	}
 	for (int i = 0; i < search->nsynergies; i++)
 	{
@@ -120,7 +125,7 @@ grow(StewardSearch *search, double least)
 			search->together_at[i] = search->now;
 		}
 		if (search->together[i].nadd > 0)
-			consider(search, &search->together[i], least, &best);
+			consider(search, &search->together[i], &best);
 	}
 	if (best.nadd == 0)
 		return false;
@@ -129,10 +134,10 @@ grow(StewardSearch *search, double least)
 }
 
 /*
- * Drop members that gain less than was asked for, the least useful first.
+ * Drop members that are not worth it, the least useful first.
  */
 static bool
-shrink(StewardSearch *search, double least)
+shrink(StewardSearch *search)
 {
 	StewardAdvice *advice = search->advice;
 	StewardMove		best = {0};
@@ -144,7 +149,8 @@ shrink(StewardSearch *search, double least)
 		move.ndrop = 1;
 		move.drop[0] = advice->chosen[i];
 		steward_move_value(search, &move);
-		if (-move.gain < least && (best.ndrop == 0 || move.gain > best.gain))
+		if ((best.ndrop == 0 || move.gain > best.gain) &&
+			!steward_move_pays(search, &move))
 			best = move;
 	}
 	if (best.ndrop == 0)
@@ -199,17 +205,19 @@ exchange_one(StewardSearch *search, int member, bool tight, double least,
 		move.add[0] = k;
 		move.drop[0] = member;
 		steward_move_value(search, &move);
-		if (move.gain > least && steward_move_fits(search, &move) &&
+		if (move.gain > Max(least, STEWARD_NOISE * move.before_ms) &&
+			steward_move_fits(search, &move) &&
 			(best->nadd == 0 || move.gain > best->gain) &&
-			steward_move_include_pays(search, &move, least))
+			(tight || move.bytes <= 0 || steward_move_pays(search, &move)) &&
+			steward_move_include_pays(search, &move))
 			*best = move;
 	}
 	return true;
 }
 
 /*
- * Exchange one member for one that is not, if that gains noticeably: for one
- * of the same table, or any other if the limits leave no room to add it.
+ * Exchange members for such that are not, if that gains noticeably: for one of
+ * the same table, or any other if the limits leave no room to add it.
  */
 static bool
 exchange(StewardSearch *search, double least)
@@ -217,15 +225,61 @@ exchange(StewardSearch *search, double least)
 	StewardAdvice *advice = search->advice;
 	bool		tight = advice->nchosen >= advice->max_indexes ||
 		search->bytes > TIGHT_SHARE * advice->max_bytes;
-	StewardMove best = {0};
+	bool		changed = false;
 
-	for (int i = 0; i < advice->nchosen; i++)
+	/* a move takes one member out and adds its successor behind the last */
+	for (int i = advice->nchosen - 1; i >= 0; i--)
+	{
+		StewardMove best = {0};
+
 		if (!exchange_one(search, advice->chosen[i], tight, least, &best))
 			return false;
-	if (best.nadd == 0)
-		return false;
-	steward_move_apply(search, &best);
-	return true;
+		if (best.nadd == 0)
+			continue;
+		steward_move_apply(search, &best);
+		changed = true;
+	}
+	return changed;
+}
+
+/*
+ * Put better indexes in place of members, where that costs next to nothing.
+ */
+static bool
+complete(StewardSearch *search)
+{
+	StewardAdvice *advice = search->advice;
+	StewardMove best = {0};
+	bool		changed = false;
+
+	for (int i = advice->nchosen - 1; i >= 0; i--)
+	{
+		int			member = advice->chosen[i];
+
+		CHECK_FOR_INTERRUPTS();
+		memset(&best, 0, sizeof(best));
+		for (int k = steward_pool_first(advice, advice->candidates[member].index->relid);
+			 k >= 0; k = advice->candidates[k].next)
+		{
+			StewardMove move = {0};
+
+			if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0)
+				continue;
+			move.nadd = move.ndrop = 1;
+			move.add[0] = k;
+			move.drop[0] = member;
+			steward_move_value(search, &move);
+			if (move.gain > best.gain && steward_move_fits(search, &move) &&
+				steward_move_completes(search, &move))
+				best = move;
+		}
+		if (best.nadd > 0)
+		{
+			steward_move_apply(search, &best);
+			changed = true;
+		}
+	}
+	return changed;
 }
 
 /*
@@ -235,24 +289,47 @@ void
 steward_choose(StewardAdvice *advice)
 {
 	StewardSearch    *search = steward_search_create(advice);
-	double		least = advice->min_gain * advice->total_ms;
 
 	steward_search_remember(search, NULL);
 	for (int pass = 0; pass < MAX_PASSES; pass++)
 	{
 		bool		changed = false;
 
-		while (grow(search, least))
+		while (grow(search))
 			changed = true;
-		while (shrink(search, least))
+		while (shrink(search))
 			changed = true;
 		if (steward_advice_late(advice))
 			break;
-		if (exchange(search, Max(least / 10, advice->total_ms * STEWARD_NOISE)))
+		if (exchange(search, search->least * EXCHANGE_SHARE))
 			changed = true;
 		if (!changed || steward_advice_late(advice))
 			break;
 	}
-	while (shrink(search, least))
-		 /* what the last exchange made superfluous */ ;
+	for (int pass = 0; pass < MAX_PASSES && !steward_advice_late(advice); pass++)
+		if (!complete(search))
+			break;
+	while (shrink(search))
+		 /* what that made superfluous */ ;
+}
+
+/*
+ * After a choice: mark as winners, which all statements of their table try,
+ * what was chosen and what might complete it, and nothing else.
+ */
+void
+steward_choose_mark(StewardAdvice *advice)
+{
+	for (int i = 0; i < advice->ncandidates; i++)
+		advice->candidates[i].winner = advice->candidates[i].refined =
+			advice->candidates[i].chosen;
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		int			member = advice->chosen[i];
+
+		for (int k = steward_pool_first(advice, advice->candidates[member].index->relid);
+			 k >= 0; k = advice->candidates[k].next)
+			if (steward_candidate_completes(advice, k, member))
+				advice->candidates[k].winner = true;
+	}
 }

@@ -11,18 +11,36 @@
 
 #include "advisor/move.h"
 
-/*
- * What would be lost, in ms a day, if a chosen candidate were not there.
- */
-double
-steward_choose_loss(StewardSearch *search, int candidate)
+/* The move that drops a member. */
+static StewardMove
+drop_one(StewardSearch *search, int candidate)
 {
 	StewardMove move = {0};
 
 	move.ndrop = 1;
 	move.drop[0] = candidate;
 	steward_move_value(search, &move);
-	return -move.gain;
+	return move;
+}
+
+/*
+ * What would be lost, in ms a day, if a chosen candidate were not there.
+ */
+double
+steward_choose_loss(StewardSearch *search, int candidate)
+{
+	return -drop_one(search, candidate).gain;
+}
+
+/*
+ * Is a chosen candidate worth it?
+ */
+bool
+steward_choose_pays(StewardSearch *search, int candidate)
+{
+	StewardMove move = drop_one(search, candidate);
+
+	return steward_move_pays(search, &move);
 }
 
 /*
@@ -31,11 +49,8 @@ steward_choose_loss(StewardSearch *search, int candidate)
 void
 steward_choose_drop(StewardSearch *search, int candidate)
 {
-	StewardMove move = {0};
+	StewardMove move = drop_one(search, candidate);
 
-	move.ndrop = 1;
-	move.drop[0] = candidate;
-	steward_move_value(search, &move);
 	steward_move_apply(search, &move);
 }
 
