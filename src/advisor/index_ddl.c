@@ -104,8 +104,9 @@ append_columns(StringInfo text, const StewardIndex *index, List *context)
 		else
 		{
 			Node	   *expr = lfirst(next_expr);
+			/* a key that is a column's implicit cast is not that column */
 			char	   *string = deparse_expression(expr, context, false,
-													false);
+													true);
 			bool		bare = IsA(expr, FuncExpr) &&
 				((FuncExpr *) expr)->funcformat == COERCE_EXPLICIT_CALL;
 

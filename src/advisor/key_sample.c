@@ -163,17 +163,25 @@ sample_rows(StewardTableStats *table, const char *list, double max_rows,
 /* Hands the only column of a sampled row on. */
 typedef struct OnlyColumn
 {
+	Oid			type;
 	StewardSampleRow row;
 	void	   *arg;
 } OnlyColumn;
 
+/*
+ * What reads an expression's text may in theory find another meaning than the
+ * one that was written down; values of another type would be misread.
+ */
 static bool
 hand_on(HeapTuple tuple, TupleDesc desc, void *arg)
 {
 	OnlyColumn *only = arg;
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, 1, desc, &isnull);
+	Datum		value;
 
+	if (TupleDescAttr(desc, 0)->atttypid != only->type)
+		return false;
+	value = heap_getattr(tuple, 1, desc, &isnull);
 	return only->row(value, isnull, only->arg);
 }
 
@@ -187,18 +195,19 @@ steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 					  StewardSampleRow row, void *arg)
 {
 	StewardQueryScope scope;
-	OnlyColumn	only = {row, arg};
+	OnlyColumn	only = {exprType(expr), row, arg};
 	double		rows;
 
 	if (!may_sample(table, expr))
 		return 0;
 	steward_query_begin(&scope);
+	/* with implicit casts, without which the value would be of another type */
 	rows = sample_rows(table,
 					   psprintf("(%s)",
 								deparse_expression(expr,
 												   deparse_context_for(get_rel_name(table->relid),
 																	   table->relid),
-												   false, false)),
+												   false, true)),
 					   max_rows, hand_on, &only);
 	steward_query_end(&scope);
 	return rows;
