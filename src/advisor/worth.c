@@ -41,12 +41,13 @@
 /*
  * This share of the least gain is enough if a call of some statement becomes so
  * many times as fast, so many ms faster, and saves this part of what it takes
- * today.
+ * today; unless the caller asked for more than this share of all time.
  */
 #define NOTICED_SHARE 0.1
 #define NOTICED_FACTOR 4.0
 #define NOTICED_MS 1.0
 #define NOTICED_PART 0.2
+#define NOTICED_MIN_GAIN 0.01
 
 /*
  * INCLUDE columns have to gain so many times as much as a new index, and this
@@ -73,13 +74,13 @@
  * cost writers so many times as much.
  */
 #define COMPLETE_PART 0.05
-#define COMPLETE_SIZE 3.5
+#define COMPLETE_SIZE 6.0
 #define COMPLETE_TABLE 0.25
-#define COMPLETE_WRITE 1.5
+#define COMPLETE_WRITE 1.6
 
 /*
- * What makes an index bigger has to gain at least this share, by byte, of what
- * it gains without that.
+ * What makes an index bigger, but for keys that complete it, has to gain at
+ * least this share, by byte, of what it gains without that.
  */
 #define GROWTH_SHARE 0.1
 
@@ -121,6 +122,24 @@ least_gain(StewardSearch *search, double bytes)
 }
 
 /*
+ * May a candidate complete a member: has it more keys, without being much
+ * bigger?
+ */
+bool
+steward_candidate_completes(StewardAdvice *advice, int candidate, int member)
+{
+	const StewardCandidate *old = &advice->candidates[member];
+	const StewardCandidate *new = &advice->candidates[candidate];
+
+	return new->index->nkeys > old->index->nkeys &&
+		new->index->ncolumns - new->index->nkeys <=
+		old->index->ncolumns - old->index->nkeys &&
+		new->bytes <= Max(COMPLETE_SIZE * old->bytes,
+						  COMPLETE_TABLE * old->table_bytes) &&
+		steward_index_covers(new->index, old->index);
+}
+
+/*
  * If a move puts bigger indexes in the place of others: does it gain enough for
  * its bytes, compared to those?
  */
@@ -129,7 +148,9 @@ growth_pays(StewardSearch *search, const StewardMove *move)
 {
 	StewardMove without = {0};
 
-	if (move->nadd == 0 || move->ndrop == 0 || move->bytes <= 0)
+	if (move->nadd == 0 || move->ndrop == 0 || move->bytes <= 0 ||
+		(move->ndrop == 1 &&
+		 steward_candidate_completes(search->advice, move->add[0], move->drop[0])))
 		return true;
 	without.ndrop = move->ndrop;
 	memcpy(without.drop, move->drop, sizeof(without.drop));
@@ -144,9 +165,11 @@ growth_pays(StewardSearch *search, const StewardMove *move)
 bool
 steward_move_may_pay(StewardSearch *search, const StewardMove *move)
 {
+	double		share = search->advice->min_gain > NOTICED_MIN_GAIN ? 1 : NOTICED_SHARE;
+
 	return move->gain > 0 &&
 		move->gain >= WRITE_SHARE * move->write_ms &&
-		move->gain >= NOTICED_SHARE * least_gain(search, move->bytes);
+		move->gain >= share * least_gain(search, move->bytes);
 }
 
 /*
@@ -260,24 +283,6 @@ steward_move_include_pays(StewardSearch *search, const StewardMove *move)
 			return false;
 	}
 	return gain >= Max(INCLUDE_FACTOR * search->least, INCLUDE_SHARE * worth);
-}
-
-/*
- * May a candidate complete a member: has it more keys, without being much
- * bigger?
- */
-bool
-steward_candidate_completes(StewardAdvice *advice, int candidate, int member)
-{
-	const StewardCandidate *old = &advice->candidates[member];
-	const StewardCandidate *new = &advice->candidates[candidate];
-
-	return new->index->nkeys > old->index->nkeys &&
-		new->index->ncolumns - new->index->nkeys <=
-		old->index->ncolumns - old->index->nkeys &&
-		new->bytes <= Max(COMPLETE_SIZE * old->bytes,
-						  COMPLETE_TABLE * old->table_bytes) &&
-		steward_index_covers(new->index, old->index);
 }
 
 /*
