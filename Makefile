@@ -37,6 +37,7 @@ OBJS = \
 	src/advisor/param_classes.o \
 	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
+	src/advisor/progress.o \
 	src/advisor/row_sample.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_read.o \
@@ -158,6 +159,7 @@ REGRESS = \
 	vacuum \
 	advisor_models \
 	advisor_candidates \
+	advisor_moves \
 	replication \
 	index_bloat \
 	refresh_diff \

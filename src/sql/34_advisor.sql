@@ -54,6 +54,21 @@ AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_skipped';
 COMMENT ON FUNCTION @extschema@.get_index_advisor_skipped() IS
 'statements of this database that get_index_suggestions() does not consider, and why: they cannot be analyzed as they stand in pg_stat_statements, or the caller may not read what they are about; anyone may call it';
 
+CREATE FUNCTION @extschema@.get_index_advisor_progress(
+    OUT pid integer,
+    OUT database_name text,
+    OUT user_name text,
+    OUT phase text,
+    OUT statements_done integer,
+    OUT statements_total integer,
+    OUT indexes_chosen integer,
+    OUT elapsed_seconds double precision)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 100 ROWS 1
+AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_progress';
+COMMENT ON FUNCTION @extschema@.get_index_advisor_progress() IS
+'how far calls of get_index_suggestions() and get_droppable_indexes() are, in all databases: the phase, statements done in this phase of all, indexes chosen so far; those of other roles only for pg_read_all_stats; anyone may call it';
+
 CREATE FUNCTION @extschema@.analyze_query(
     query text,
     run boolean DEFAULT false,
