@@ -116,7 +116,7 @@ steward_progress_begin(void)
 		progress.exit_registered = true;
 	}
 	LWLockAcquire(progress.area->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < MAX_SLOTS && progress.mine == NULL; i++)
+	for (int i = 0; i < MAX_SLOTS; i++)
 	{
 		ProgressSlot *slot = &progress.area->slots[i];
 
@@ -128,6 +128,7 @@ steward_progress_begin(void)
 		slot->role = GetUserId();
 		slot->started = GetCurrentTimestamp();
 		progress.mine = slot;
+		break;
 	}
 	LWLockRelease(progress.area->lock);
 	progress.noted = 0;
