@@ -17,6 +17,7 @@
 #include "fmgr.h"
 
 #include "base/compat.h"
+#include "advisor/progress.h"
 #include "base/guc.h"
 #include "base/launcher.h"
 #include "base/shmem.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	steward_tracker_init();
 	steward_nplusone_init();
 	steward_launcher_init();
+	steward_progress_init();
 	steward_pool_store_init();
 	steward_refusals_init();
 	steward_sampler_init();
