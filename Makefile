@@ -17,6 +17,11 @@ OBJS = \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
+	src/advisor/constants_capture.o \
+	src/advisor/constants_classes.o \
+	src/advisor/constants_item.o \
+	src/advisor/constants_reports.o \
+	src/advisor/constants_store.o \
 	src/advisor/droppable.o \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
@@ -50,6 +55,7 @@ OBJS = \
 	src/base/info.o \
 	src/base/launcher.o \
 	src/base/machine.o \
+	src/base/observer.o \
 	src/base/query.o \
 	src/base/read_stream.o \
 	src/base/rows.o \

@@ -16,6 +16,7 @@
 
 #include "fmgr.h"
 
+#include "advisor/constants.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/launcher.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	steward_shmem_init();
 	steward_tracker_init();
 	steward_nplusone_init();
+	steward_constants_init();
 	steward_launcher_init();
 	steward_pool_store_init();
 	steward_refusals_init();

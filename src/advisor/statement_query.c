@@ -92,9 +92,11 @@ enter_statement(StewardWorkload *workload, StewardStatement *statement)
 	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
 }
 
-/* Errors that are no statement's fault, and must reach the caller. */
-static bool
-is_interruption(int sqlerrcode)
+/*
+ * Is an error no statement's fault, so that it must reach the caller?
+ */
+bool
+steward_is_interruption(int sqlerrcode)
 {
 	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYSTEM_ERROR ||
@@ -299,7 +301,7 @@ try_visit(StewardAttempt *attempt, StewardVisit visit, void *arg)
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error && is_interruption(error->sqlerrcode))
+	if (error && steward_is_interruption(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
@@ -331,7 +333,10 @@ steward_statement_visit(StewardWorkload *workload, StewardStatement *statement,
 		attempt->workload = workload;
 		attempt->statement = statement;
 		error = try_visit(attempt, visit, arg);
-		if (error == NULL || attempt->analyzed || !try_otherwise(attempt, error))
+		if (error && attempt->analyzed && statement->constants)
+			statement->constants = NULL;	/* perhaps it is these */
+		else if (error == NULL || attempt->analyzed ||
+				 !try_otherwise(attempt, error))
 			break;
 	}
 	if (error)
