@@ -105,7 +105,7 @@ append_columns(StringInfo text, const StewardIndex *index, List *context)
 		{
 			Node	   *expr = lfirst(next_expr);
 			char	   *string = deparse_expression(expr, context, false,
-													false);
+													true);
 			bool		bare = IsA(expr, FuncExpr) &&
 				((FuncExpr *) expr)->funcformat == COERCE_EXPLICIT_CALL;
 

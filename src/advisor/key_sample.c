@@ -163,6 +163,7 @@ sample_rows(StewardTableStats *table, const char *list, double max_rows,
 /* Hands the only column of a sampled row on. */
 typedef struct OnlyColumn
 {
+	Oid			type;			/* what "row" takes it for */
 	StewardSampleRow row;
 	void	   *arg;
 } OnlyColumn;
@@ -174,6 +175,8 @@ hand_on(HeapTuple tuple, TupleDesc desc, void *arg)
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, 1, desc, &isnull);
 
+	if (TupleDescAttr(desc, 0)->atttypid != only->type)
+		return false;			/* the text means something else */
 	return only->row(value, isnull, only->arg);
 }
 
@@ -187,7 +190,7 @@ steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 					  StewardSampleRow row, void *arg)
 {
 	StewardQueryScope scope;
-	OnlyColumn	only = {row, arg};
+	OnlyColumn	only = {exprType(expr), row, arg};
 	double		rows;
 
 	if (!may_sample(table, expr))
@@ -198,7 +201,7 @@ steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 								deparse_expression(expr,
 												   deparse_context_for(get_rel_name(table->relid),
 																	   table->relid),
-												   false, false)),
+												   false, true)),
 					   max_rows, hand_on, &only);
 	steward_query_end(&scope);
 	return rows;
