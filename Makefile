@@ -161,6 +161,7 @@ REGRESS = \
 	vacuum \
 	advisor_models \
 	advisor_candidates \
+	constants \
 	replication \
 	index_bloat \
 	refresh_diff \

@@ -52,6 +52,7 @@ typedef enum StewardItemKind
 	STEWARD_ITEM_UNKNOWN,		/* too long, or of a kind that is not kept */
 	STEWARD_ITEM_NULL,
 	STEWARD_ITEM_LITERAL,		/* text, as an input function takes it */
+	STEWARD_ITEM_NUMBER,		/* the same, written without quotes */
 	STEWARD_ITEM_PARAM,			/* the statement's own parameter, its number */
 	STEWARD_ITEM_DATUM			/* of a type, as it is in memory */
 } StewardItemKind;
@@ -61,7 +62,7 @@ typedef struct StewardItem
 	StewardItemKind kind;
 	Oid			type;			/* of a datum */
 	int			number;			/* of a parameter */
-	const char *bytes;			/* of a literal or datum, not terminated */
+	const char *bytes;			/* of what has any, not terminated */
 	int			length;
 } StewardItem;
 

@@ -189,15 +189,15 @@ is_number(const TextScan *scan)
 	return isdigit((unsigned char) text[0]) || text[0] == '.';
 }
 
-/* Append a literal; NULL: one that is not known. */
+/* Append a literal of a kind; NULL: one that is not known. */
 static void
-append_literal(TextScan *scan, const char *text)
+append_literal(TextScan *scan, StewardItemKind kind, const char *text)
 {
 	StewardItem item = {STEWARD_ITEM_UNKNOWN};
 
 	if (text != NULL)
 	{
-		item.kind = STEWARD_ITEM_LITERAL;
+		item.kind = kind;
 		item.bytes = text;
 		item.length = strlen(text);
 	}
@@ -223,21 +223,22 @@ consume_constant(TextScan *scan)
 	StewardItem null = {STEWARD_ITEM_NULL};
 
 	if (is_string(scan))
-		append_literal(scan, scan->value.str);
+		append_literal(scan, STEWARD_ITEM_LITERAL, scan->value.str);
 	else if (is_number(scan))
-		append_literal(scan, text);
+		append_literal(scan, STEWARD_ITEM_NUMBER, text);
 	else if (text[0] == '-')
 	{
 		next_token(scan);
-		append_literal(scan, !scan->ended && is_number(scan) ?
+		append_literal(scan, STEWARD_ITEM_NUMBER,
+					   !scan->ended && is_number(scan) ?
 					   psprintf("-%s", token_text(scan)) : NULL);
 	}
 	else if (pg_strcasecmp(text, "null") == 0)
 		steward_item_append(&scan->sample, &null);
 	else if (pg_strcasecmp(text, "true") == 0 || pg_strcasecmp(text, "false") == 0)
-		append_literal(scan, text);
+		append_literal(scan, STEWARD_ITEM_LITERAL, text);
 	else
-		append_literal(scan, NULL);
+		append_literal(scan, STEWARD_ITEM_LITERAL, NULL);
 	next_token(scan);
 }
 

@@ -73,7 +73,7 @@ set_literal(ParamExternData *param, Oid type, const StewardItem *item)
 	Oid			function;
 	Oid			argument;
 
-	if (item->kind == STEWARD_ITEM_LITERAL)
+	if (item->kind != STEWARD_ITEM_NULL)
 	{
 		getTypeInputInfo(type, &function, &argument);
 		param->value = OidInputFunctionCall(function,
@@ -182,13 +182,71 @@ set_constants(const Making *making, const StewardSample *sample,
 		if (item.kind == STEWARD_ITEM_PARAM && item.number >= 1 &&
 			item.number <= nown)
 			own[item.number - 1] = number;
-		if (item.kind != STEWARD_ITEM_LITERAL && item.kind != STEWARD_ITEM_NULL)
+		if (item.kind != STEWARD_ITEM_LITERAL &&
+			item.kind != STEWARD_ITEM_NUMBER && item.kind != STEWARD_ITEM_NULL)
 			continue;
 		param = find_param(making, params, number, &type);
 		if (param)
 			set_literal(param, type, &item);
 	}
 	return place == making->nnumbers;
+}
+
+/*
+ * Type that the parser gives to a number which is no plain integer, for which
+ * the column's type might be taken; InvalidOid for any other.
+ */
+static Oid
+type_of_number(const StewardItem *item)
+{
+	char	   *text;
+	int64		value;
+	char	   *end;
+
+	if (item->kind != STEWARD_ITEM_NUMBER)
+		return InvalidOid;
+	text = pnstrdup(item->bytes, item->length);
+	errno = 0;
+	value = strtoi64(text, &end, 0);
+	if (errno != 0 || *end != '\0')
+		return strpbrk(text, "_xXoObB") ? InvalidOid : NUMERICOID;
+	return value >= PG_INT32_MIN && value <= PG_INT32_MAX ? InvalidOid : INT8OID;
+}
+
+/*
+ * Let the analyzer know the types of such numbers in a statement's samples,
+ * because comparing an integer with 0.5 is comparing numerics.  Once a
+ * statement; a text that is none raises an error.
+ */
+void
+steward_constants_preset_types(StewardWorkload *workload,
+							   StewardStatement *statement)
+{
+	const StewardConstants *constants = statement->constants;
+	StewardReading *reading = &statement->reading;
+	int			count;
+	int		   *numbers = NULL;
+
+	if (constants == NULL || reading->npresets > 0)
+		return;
+	for (int i = 0; i < constants->count[STEWARD_CONSTANTS]; i++)
+	{
+		const StewardSample *sample = &constants->samples[STEWARD_CONSTANTS][i];
+		const char *at = sample->bytes;
+		StewardItem item;
+
+		for (int place = 0; steward_item_next(&at, sample->bytes + sample->length, &item); place++)
+		{
+			Oid			type = type_of_number(&item);
+
+			if (!OidIsValid(type))
+				continue;
+			if (numbers == NULL)
+				numbers = steward_text_params(statement->text, &count);
+			if (place < count)
+				steward_reading_preset(workload, reading, numbers[place], type);
+		}
+	}
 }
 
 /* Set the values of a sample. */

@@ -25,7 +25,7 @@ steward_item_append(StringInfo sample, const StewardItem *item)
 {
 	StewardItemKind kind = item->kind;
 	bool		has_bytes = kind == STEWARD_ITEM_LITERAL ||
-		kind == STEWARD_ITEM_DATUM;
+		kind == STEWARD_ITEM_NUMBER || kind == STEWARD_ITEM_DATUM;
 	uint16		word = has_bytes ? item->length : item->number;
 
 	if ((has_bytes && item->length > STEWARD_VALUE_BYTES) ||

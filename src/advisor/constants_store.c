@@ -26,8 +26,7 @@
  * Which sample is kept: the first three, then a random one is replaced with
  * probability 3/n for the n-th, but never less than 3/64, so that they follow a
  * change of habits (reservoir sampling, Vitter 1985, with a floor).  The first
- * one is compared with each newcomer, to know which constants stay the same;
- * when it is replaced itself, that begins anew.
+ * one is compared with each newcomer, to know which constants stay the same.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -433,9 +432,12 @@ steward_constants_offer(const StewardConstantsKey *key, StewardSampleKind kind)
 	return offers <= LOOKED_AT_ALL || offers % LOOKED_AT_EVERY == 0;
 }
 
-/* Compare a newcomer's constants with those of the first sample. */
+/*
+ * Compare a newcomer's constants with those of the first sample.  If it is
+ * going to take its place, of those that differ nothing good is known.
+ */
 static void
-compare_constants(Entry *entry, const char *bytes, int length)
+compare_constants(Entry *entry, const char *bytes, int length, bool replaces)
 {
 	StewardSample first;
 	const char *at = first.bytes;
@@ -462,7 +464,7 @@ compare_constants(Entry *entry, const char *bytes, int length)
 		if (has_mine != has_other || mine.kind != other.kind ||
 			mine.length != other.length || mine.number != other.number ||
 			(mine.length > 0 && memcmp(mine.bytes, other.bytes, mine.length) != 0))
-			entry->differed[i]++;
+			entry->differed[i] = replaces ? entry->compared : entry->differed[i] + 1;
 	}
 }
 
@@ -500,14 +502,8 @@ steward_constants_keep(const StewardConstantsKey *key, StewardSampleKind kind,
 
 		entry->seen[kind]++;
 		slot = choose_slot(entry, kind);
-		if (kind == STEWARD_CONSTANTS && entry->slots[kind][0].first != 0 &&
-			slot != 0)
-			compare_constants(entry, bytes, length);
-		if (kind == STEWARD_CONSTANTS && slot == 0)
-		{
-			entry->compared = 1;
-			memset(entry->differed, 0, sizeof(entry->differed));
-		}
+		if (kind == STEWARD_CONSTANTS && entry->slots[kind][0].first != 0)
+			compare_constants(entry, bytes, length, slot == 0);
 		if (slot >= 0)
 		{
 			free_sample(&entry->slots[kind][slot]);

@@ -42,6 +42,8 @@ extern void steward_param_classes(const StewardStatement *statement,
 								  StewardParamClasses *classes);
 
 /* constants_classes.c */
+extern void steward_constants_preset_types(StewardWorkload *workload,
+										   StewardStatement *statement);
 extern bool steward_constants_classes(const StewardStatement *statement,
 									  const Oid *types, int ntypes,
 									  StewardParamClasses *classes);

@@ -44,6 +44,7 @@
 
 #include "base/compat.h"
 #include "base/query.h"
+#include "advisor/param_classes.h"
 #include "advisor/statement_read.h"
 #include "advisor/statement_text.h"
 #include "advisor/workload.h"
@@ -119,6 +120,35 @@ error_offset(StewardAttempt *attempt, ErrorData *error)
 	return pg_mbcharcliplen(attempt->text, strlen(attempt->text), position - 1);
 }
 
+/* Make room for the types of so many parameters. */
+static void
+grow_presets(StewardWorkload *workload, StewardReading *reading, int needed)
+{
+	Oid		   *presets;
+
+	if (needed <= reading->npresets)
+		return;
+	presets = MemoryContextAllocZero(workload->context, needed * sizeof(Oid));
+	if (reading->npresets > 0)
+		memcpy(presets, reading->presets, reading->npresets * sizeof(Oid));
+	reading->presets = presets;
+	reading->npresets = needed;
+}
+
+/*
+ * Give a type to a parameter, before the text is read.  The widest one stays.
+ */
+void
+steward_reading_preset(StewardWorkload *workload, StewardReading *reading,
+					   int param, Oid type)
+{
+	if (param < 1 || param > PG_INT16_MAX)
+		return;
+	grow_presets(workload, reading, param);
+	if (reading->presets[param - 1] != NUMERICOID)
+		reading->presets[param - 1] = type;
+}
+
 /*
  * Give types to parameters after an error: those that have none left in the
  * whole statement, or those at the place of the error their next one.  False
@@ -129,7 +159,6 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 {
 	StewardReading *reading = &attempt->statement->reading;
 	Bitmapset  *params = NULL;
-	MemoryContext old;
 	int			needed;
 	int			param = -1;
 	bool		changed = false;
@@ -149,17 +178,7 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 	if (needed == 0 || needed > PG_INT16_MAX)
 		return false;
 
-	old = MemoryContextSwitchTo(attempt->workload->context);
-	if (needed > reading->npresets)
-	{
-		Oid		   *presets = palloc0(needed * sizeof(Oid));
-
-		if (reading->npresets > 0)
-			memcpy(presets, reading->presets, reading->npresets * sizeof(Oid));
-		reading->presets = presets;
-		reading->npresets = needed;
-	}
-	MemoryContextSwitchTo(old);
+	grow_presets(attempt->workload, reading, needed);
 	while ((param = bms_next_member(params, param)) >= 0)
 	{
 		Oid		   *preset = &reading->presets[param - 1];
@@ -287,6 +306,7 @@ try_visit(StewardAttempt *attempt, StewardVisit visit, void *arg)
 		List	   *queries;
 
 		enter_statement(attempt->workload, attempt->statement);
+		steward_constants_preset_types(attempt->workload, attempt->statement);
 		queries = steward_statement_read(attempt);
 		if (queries != NIL && visit)
 			visit(attempt->statement, queries, arg);

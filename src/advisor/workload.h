@@ -97,6 +97,8 @@ extern char *steward_workload_role_path(StewardWorkload *workload, Oid role);
 
 /* statement_query.c */
 extern bool steward_is_interruption(int sqlerrcode);
+extern void steward_reading_preset(StewardWorkload *workload,
+								   StewardReading *reading, int param, Oid type);
 extern bool steward_statement_visit(StewardWorkload *workload,
 									StewardStatement *statement,
 									StewardVisit visit, void *arg);
