@@ -27,6 +27,7 @@
 
 #include <ctype.h>
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "common/keywords.h"
 #include "common/pg_prng.h"
@@ -311,7 +312,10 @@ scan_constants(TextScan *scan, const char *text, int offset, int length,
 	scanner_finish(scan->scanner);
 }
 
-/* Does a statement read tables, so that its constants may decide on a plan? */
+/*
+ * Does a statement read tables of users, so that its constants may decide on a
+ * plan that indexes could help?
+ */
 static bool
 reads_tables(const Query *query)
 {
@@ -319,13 +323,31 @@ reads_tables(const Query *query)
 
 	if (query->commandType == CMD_UTILITY)
 		return false;
-	if (query->commandType != CMD_INSERT)
-		return query->rtable != NIL || query->cteList != NIL ||
-			query->hasSubLinks;
+	if (query->cteList != NIL || query->hasSubLinks)
+		return true;
 	foreach(lc, query->rtable)
 	{
-		if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_SUBQUERY)
+		const RangeTblEntry *entry = lfirst_node(RangeTblEntry, lc);
+
+		if (entry->rtekind == RTE_SUBQUERY ||
+			(entry->rtekind == RTE_RELATION &&
+			 entry->relid >= FirstNormalObjectId &&
+			 query->commandType != CMD_INSERT))
 			return true;
+	}
+	return false;
+}
+
+/* The same for one that is planned. */
+static bool
+plan_reads_tables(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->relationOids)
+	{
+		if (lfirst_oid(lc) >= FirstNormalObjectId)
+			return plan->commandType != CMD_INSERT;
 	}
 	return false;
 }
@@ -414,10 +436,9 @@ observe_started(const QueryDesc *query)
 	StringInfoData sample;
 
 	if (params->numParams == 0 || params->paramFetch != NULL ||
-		query->plannedstmt->commandType == CMD_INSERT ||
 		!OidIsValid(MyDatabaseId) ||
 		!is_time(query->plannedstmt->queryId, STEWARD_VALUES) ||
-		query->plannedstmt->relationOids == NIL)
+		!plan_reads_tables(query->plannedstmt))
 		return;
 	steward_constants_key(query->plannedstmt->queryId, GetUserId(), &key);
 	if (!steward_constants_offer(&key, STEWARD_VALUES))
