@@ -18,6 +18,11 @@ OBJS = \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
 	src/advisor/choose_order.o \
+	src/advisor/constants_capture.o \
+	src/advisor/constants_classes.o \
+	src/advisor/constants_item.o \
+	src/advisor/constants_reports.o \
+	src/advisor/constants_store.o \
 	src/advisor/droppable.o \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
@@ -54,6 +59,7 @@ OBJS = \
 	src/base/info.o \
 	src/base/launcher.o \
 	src/base/machine.o \
+	src/base/observer.o \
 	src/base/query.o \
 	src/base/read_stream.o \
 	src/base/rows.o \
@@ -160,6 +166,7 @@ REGRESS = \
 	advisor_models \
 	advisor_candidates \
 	advisor_moves \
+	constants \
 	replication \
 	index_bloat \
 	refresh_diff \

@@ -16,6 +16,7 @@
 
 #include "fmgr.h"
 
+#include "advisor/constants.h"
 #include "base/compat.h"
 #include "advisor/progress.h"
 #include "base/guc.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	steward_shmem_init();
 	steward_tracker_init();
 	steward_nplusone_init();
+	steward_constants_init();
 	steward_launcher_init();
 	steward_progress_init();
 	steward_pool_store_init();

@@ -70,8 +70,7 @@ typedef struct Exploration
 	StewardAdvice *advice;
 	StewardWhatif *whatif;
 	List	   *queries;
-	int			nclasses;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	StewardParamClasses classes;
 	int			maxplans;		/* of the statement, from all visits so far */
 	int			nanswers;
 	Answer		answers[2 * STEWARD_MAX_PLANS];
@@ -116,7 +115,7 @@ typedef struct Outcome
  */
 static void
 plan_statement(StewardWhatif *whatif, List *queries,
-			   const StewardParamClass *classes, int nclasses, List *indexes,
+			   const StewardParamClasses *classes, List *indexes,
 			   Outcome *outcome)
 {
 	ListCell   *lc;
@@ -126,16 +125,16 @@ plan_statement(StewardWhatif *whatif, List *queries,
 	{
 		Query	   *query = lfirst_node(Query, lc);
 
-		for (int i = 0; i < nclasses; i++)
+		for (int i = 0; i < classes->count; i++)
 		{
 			StewardPlan plan = {0};
 
-			steward_whatif_plan(query, cursor_options(query), classes[i].params,
+			steward_whatif_plan(query, cursor_options(query), classes->list[i].params,
 								indexes, NIL, &plan);
 			whatif->nplans++;
-			outcome->planned += classes[i].share * plan.total_cost;
-			outcome->cost += classes[i].share * risky_cost(&plan);
-			outcome->worst += classes[i].share * Max(plan.full_cost, plan.total_cost);
+			outcome->planned += classes->list[i].share * plan.total_cost;
+			outcome->cost += classes->list[i].share * risky_cost(&plan);
+			outcome->worst += classes->list[i].share * Max(plan.full_cost, plan.total_cost);
 			outcome->risks |= plan.risks;
 			outcome->used = bms_add_members(outcome->used, plan.used);
 			outcome->used_existing = list_concat_unique_oid(outcome->used_existing,
@@ -179,6 +178,23 @@ add_group(StewardAdvice *advice, StewardWhatif *whatif, List *group)
 	MemoryContextSwitchTo(old);
 }
 
+/* Add the candidates of a query, whose parameters have these values. */
+static void
+collect_candidates(StewardAdvice *advice, StewardWhatif *whatif, Query *query,
+				   ParamListInfo params, int flags)
+{
+	List	   *groups = steward_candidates_collect(advice->sizes, query,
+													cursor_options(query),
+													params, flags, NULL);
+	ListCell   *lc;
+
+	whatif->nplans++;
+	foreach(lc, groups)
+	{
+		add_group(advice, whatif, lfirst(lc));
+	}
+}
+
 /*
  * First visit: plan the statement as things are, and add its candidates to
  * the pool.  Whatif numbers of groups are those of the pool.
@@ -190,15 +206,14 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	StewardWhatifVisit *visit = whatif_and_advice;
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses;
+	StewardParamClasses classes;
 	Outcome		base;
 	MemoryContext old;
 	ListCell   *lc;
 
 	whatif->rows = statement->calls > 0 ? statement->rows / statement->calls : 0;
-	nclasses = steward_param_classes(queries, whatif->rows, classes);
-	plan_statement(whatif, queries, classes, nclasses, NIL, &base);
+	steward_param_classes(statement, queries, whatif->rows, &classes);
+	plan_statement(whatif, queries, &classes, NIL, &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->worst = base.worst;
 	whatif->risks = base.risks;
@@ -209,17 +224,12 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	foreach(lc, queries)
 	{
 		Query	   *query = lfirst_node(Query, lc);
-		List	   *groups;
-		ListCell   *lc2;
 
-		groups = steward_candidates_collect(advice->sizes, query,
-											cursor_options(query), NULL, 0,
-											NULL);
-		whatif->nplans++;
-		foreach(lc2, groups)
-		{
-			add_group(advice, whatif, lfirst(lc2));
-		}
+		collect_candidates(advice, whatif, query, classes.steady,
+						   classes.steady ? STEWARD_COLLECT_CONSTANTS : 0);
+		/* keys that a constant is part of */
+		for (int i = 0; classes.steady && i < classes.count; i++)
+			collect_candidates(advice, whatif, query, classes.list[i].params, 0);
 	}
 }
 
@@ -251,8 +261,8 @@ ask(Exploration *exploration, uint64 visible)
 			indexes = lappend(indexes,
 							  exploration->advice->candidates[whatif->local[i]].index);
 	}
-	plan_statement(whatif, exploration->queries, exploration->classes,
-				   exploration->nclasses, indexes, &outcome);
+	plan_statement(whatif, exploration->queries, &exploration->classes,
+				   indexes, &outcome);
 	answer = &exploration->answers[exploration->nanswers++];
 	answer->visible = visible;
 	answer->config.used = 0;
@@ -269,7 +279,7 @@ static bool
 may_ask(Exploration *exploration)
 {
 	return exploration->whatif->nplans +
-		list_length(exploration->queries) * exploration->nclasses <= exploration->maxplans &&
+		list_length(exploration->queries) * exploration->classes.count <= exploration->maxplans &&
 		exploration->nanswers < lengthof(exploration->answers);
 }
 
@@ -471,8 +481,8 @@ begin_exploration(StewardWhatifVisit *visit, List *queries)
 	exploration->whatif = visit->whatif;
 	exploration->queries = queries;
 	exploration->maxplans = STEWARD_MAX_PLANS;
-	exploration->nclasses =
-		steward_param_classes(queries, visit->whatif->rows, exploration->classes);
+	steward_param_classes(visit->whatif->statement, queries, visit->whatif->rows,
+						  &exploration->classes);
 	exploration->answers[0].config = visit->whatif->base;
 	exploration->nanswers = 1;
 	for (int i = 0; i < Min(visit->whatif->nconfigs, STEWARD_MAX_PLANS - 1); i++)
@@ -497,8 +507,8 @@ plan_base_again(Exploration *exploration)
 	StewardWhatif *whatif = exploration->whatif;
 	Outcome		base;
 
-	plan_statement(whatif, exploration->queries, exploration->classes,
-				   exploration->nclasses, NIL, &base);
+	plan_statement(whatif, exploration->queries, &exploration->classes, NIL,
+				   &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->ms_per_cost = whatif->base_ms / Max(base.planned, 1e-3);
 	exploration->answers[0].config = whatif->base;
@@ -735,14 +745,14 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	StewardWhatif *whatif = visit->whatif;
 	StewardConfig config = {0};
 	bool		all_local = true;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses = steward_param_classes(queries, whatif->rows, classes);
+	StewardParamClasses classes;
 	Outcome		outcome;
 	int			id = -1;
 	MemoryContext old;
 
 	whatif->chosen_used = NIL;
-	plan_statement(whatif, queries, classes, nclasses,
+	steward_param_classes(statement, queries, whatif->rows, &classes);
+	plan_statement(whatif, queries, &classes,
 				   chosen_for(advice, statement), &outcome);
 	config.planned = outcome.planned;
 	config.cost = outcome.cost;
