@@ -61,22 +61,47 @@ if ($smith)
 }
 my $list = join ', ', map { "\$query\$$_\$query\$" } @queries;
 
+# SQLsmith takes liberties with types; what the server can prepare counts.
+my %taken = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', qq{
+	CREATE TEMP TABLE taken (n bigint);
+	DO \$do\$ DECLARE q record; BEGIN
+	    FOR q IN SELECT * FROM unnest(ARRAY[$list]) WITH ORDINALITY AS u(text, n) LOOP
+	        BEGIN
+	            EXECUTE 'PREPARE s AS ' || q.text;
+	            DEALLOCATE s;
+	            INSERT INTO taken VALUES (q.n - 1);
+	        EXCEPTION WHEN OTHERS THEN NULL;
+	        END;
+	    END LOOP;
+	END \$do\$;
+	SELECT n FROM taken});
+my $refused = join ', ', map { "\$query\$$queries[$_]\$query\$" } grep { !$taken{$_} } 0 .. $#queries;
+@queries = @queries[ grep { $taken{$_} } 0 .. $#queries ];
+cmp_ok(scalar @queries, '>=', $statements * 0.95, 'statements that the server takes');
+$list = join ', ', map { "\$query\$$_\$query\$" } @queries;
+
 # All in one run.
-my ($ret, $rows, $messages) = $node->psql('postgres', qq{
+my $suggest = q{
 	SELECT count(*) > 0, bool_and(estimated_bytes > 0 AND saved_ms_per_day > 0 AND index_definition IS NOT NULL AND reason IS NOT NULL)
-	  FROM get_index_suggestions(max_indexes => 100, min_gain_pct => 0.001, deadline => '2 min', queries => ARRAY[$list]);
-	SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\\s+(\\d+)')::int;});
+	  FROM get_index_suggestions(max_indexes => 100, min_gain_pct => 0.001, deadline => '2 min', queries => ARRAY[%s]::text[]);};
+my ($ret, $rows, $messages) = $node->psql('postgres', sprintf($suggest, $list)
+	  . q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::int;});
 is($ret, 0, 'advice on ' . @queries . ' random statements') or diag($messages);
 my ($result, $kilobytes) = split /\n/, $rows;
 is($result, 't|t', 'with suggestions');
 cmp_ok($kilobytes, '<', 256 * 1024, 'memory is bounded');
 my $told = () = $messages =~ /was left out/g;
-my $reasons = () = $messages =~ /was left out: \S/g;
-is($told, $reasons, 'what was left out has a reason');
 my $left_out = $told + ($messages =~ /(\d+) more queries were left out/ ? $1 : 0);
-cmp_ok($left_out, '<', 0.1 * @queries, 'which is little') or diag($messages);
+cmp_ok($left_out, '<=', 0.02 * @queries, 'hardly any is left out') or diag($messages);
 unlike($messages, qr/cache lookup|unrecognized node|could not find|no relation entry|variable not found|unexpected/, 'no failure inside');
 diag("$left_out of " . @queries . " left out, $kilobytes kB, $messages") if $ENV{PG_STEWARD_RANDOM_STATEMENTS};
+
+# What the server does not take is left out, with a reason.
+my ($code, $none, $why) = $node->psql('postgres', sprintf($suggest, $refused));
+is($code, 0, 'advice on what the server does not take');
+$told = () = $why =~ /was left out/g;
+my $reasons = () = $why =~ /was left out: \S/g;
+is($told, $reasons, 'is that it has a reason to leave it out');
 
 # One by one.  That numbers of a type's modifier, which SQLsmith invents, make no
 # sense is an internal error in the server's own view.
