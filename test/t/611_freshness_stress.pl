@@ -368,7 +368,7 @@ $node->safe_psql('postgres', 'ALTER SUBSCRIPTION sub DISABLE');
 $node->safe_psql('postgres', "SELECT refresh_matview_now('$_')")
   for qw(mv_simple mv_view mv_parted mv_keys mv_applied mv_second);
 is($node->safe_psql('postgres', q{
-	SELECT string_agg(matviewname || ' ' || state || differs(matviewname::regclass) || coalesce(reason, ''), ',')
+	SELECT string_agg(DISTINCT state || differs(matviewname::regclass) || coalesce(matviewname || reason, ''), ',')
 	  FROM pg_matviews, steward.matview_freshness(matviewname::regclass)}),
 	'fresh0', 'all views are fresh at the end');
 
