@@ -91,6 +91,8 @@ OBJS = \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
 	src/refresh/change_clock.o \
+	src/refresh/clock_board.o \
+	src/refresh/clock_prepared.o \
 	src/refresh/determinism.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
