@@ -100,9 +100,17 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
+	src/refresh/change_clock.o \
+	src/refresh/clock_board.o \
+	src/refresh/clock_prepared.o \
+	src/refresh/determinism.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/freshness.o \
+	src/refresh/freshness_api.o \
+	src/refresh/freshness_marks.o \
+	src/refresh/matview_sources.o \
 	src/refresh/refresh_now.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
@@ -170,6 +178,7 @@ REGRESS = \
 	replication \
 	index_bloat \
 	refresh_diff \
+	freshness \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations refresh_diff

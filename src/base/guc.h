@@ -68,6 +68,9 @@ extern int	steward_refresh_diff_memory;
 /* pg_steward.sample_constants*: see advisor/constants_store.c */
 extern STEWARD_HIDDEN bool steward_sample_constants;
 extern int	steward_constants_memory;	/* kilobytes */
+/* pg_steward.refresh_max_views, refresh_clock_slots: fixed at server start */
+extern int	steward_refresh_max_views;
+extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
 
 extern void steward_guc_init(void);
 

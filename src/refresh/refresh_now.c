@@ -34,6 +34,7 @@
 #include "base/compat.h"
 #include "base/rows.h"
 #include "refresh/diff.h"
+#include "refresh/freshness.h"
 
 PG_FUNCTION_INFO_V1(pg_steward_refresh_matview_now);
 
@@ -243,6 +244,7 @@ pg_steward_refresh_matview_now(PG_FUNCTION_ARGS)
 	INSTR_TIME_SET_CURRENT(start);
 	if (method == REFRESH_AUTO)
 		method = choose_method(view, &note);
+	steward_freshness_mark(view, false);
 	if (method == REFRESH_DIFF)
 		steward_diff_refresh(view, &diff);
 	else
