@@ -93,7 +93,9 @@ OBJS = \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/matview_lock.o \
 	src/refresh/refresh_now.o \
+	src/refresh/refresh_run.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
 	src/storage/bloat_report.o \
