@@ -90,12 +90,20 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
+	src/refresh/cron.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/matview_lock.o \
+	src/refresh/policy.o \
+	src/refresh/policy_change.o \
+	src/refresh/policy_read.o \
+	src/refresh/policy_table.o \
 	src/refresh/refresh_now.o \
+	src/refresh/refresh_run.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
+	src/refresh/schedule.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \

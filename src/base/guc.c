@@ -49,6 +49,7 @@ int			steward_pgbouncer_maxwait = 1000;
 int			steward_pgbouncer_maxwait_after = 60;
 int			steward_pgbouncer_waiting_after = 120;
 int			steward_refresh_diff_memory = 65536;
+int			steward_refresh_history_retention = 30;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -291,6 +292,16 @@ define_refresh_settings(void)
 							64, MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.refresh_history_retention",
+							"How long refreshes are kept in steward.matview_refresh_history, in days.",
+							NULL,
+							&steward_refresh_history_retention,
+							30,
+							1, 3650,
+							PGC_SIGHUP,
+							0,
 							NULL, NULL, NULL);
 }
 

@@ -65,6 +65,9 @@ extern int	steward_pgbouncer_waiting_after;	/* seconds */
 /* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
 extern int	steward_refresh_diff_memory;
 
+/* pg_steward.refresh_history_retention: days, see refresh/policy.c */
+extern int	steward_refresh_history_retention;
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */

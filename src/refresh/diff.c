@@ -42,10 +42,8 @@
 #include "nodes/pg_list.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteHandler.h"
-#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -64,28 +62,6 @@ typedef struct DiffReceiver
 	StewardMatch *match;
 	StewardRowHasher *hasher;
 } DiffReceiver;
-
-/*
- * Raise an error unless this is a materialized view that the user may refresh.
- * Takes no lock: a view that is dropped meanwhile is reported as missing.
- */
-void
-steward_diff_check(Oid view)
-{
-	char	   *name = get_rel_name(view);
-	char		kind = get_rel_relkind(view);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", view)));
-	if (kind != RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a materialized view", name)));
-	if (!STEWARD_MAY_MAINTAIN(view, GetUserId()))
-		aclcheck_error(STEWARD_MAINTAIN_ERROR, OBJECT_MATVIEW, name);
-}
 
 /*
  * Why the view cannot be refreshed by difference, as a phrase after "because",
@@ -112,24 +88,14 @@ steward_diff_obstacle(Oid view)
 }
 
 /*
- * Lock and open the view, and check all that the lock now protects.
+ * Open the view, which is locked, and check all that the lock protects.
  */
 static Relation
 open_view(Oid view)
 {
 	Relation	relation;
-	const char *obstacle;
-	char	   *name;
+	const char *obstacle = steward_diff_obstacle(view);
 
-	steward_diff_check(view);
-	name = get_rel_name(view);
-	LockRelationOid(view, ShareUpdateExclusiveLock);
-	if (name != NULL && get_rel_name(view) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("materialized view \"%s\" was dropped meanwhile", name)));
-	steward_diff_check(view);
-	obstacle = steward_diff_obstacle(view);
 	if (obstacle != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -359,9 +325,9 @@ run_refresh(Relation view, int kilobytes, StewardDiffResult *result)
 
 /*
  * Refresh a materialized view by difference, in the current transaction, which
- * keeps ShareUpdateExclusiveLock on it.  Raises an error, and changes nothing,
- * if the user may not, the view cannot be (steward_diff_obstacle()), the lock
- * is not granted within lock_timeout, or its query fails.
+ * holds ShareUpdateExclusiveLock on it and has checked the user.  Raises an
+ * error, and changes nothing, if the view cannot be (steward_diff_obstacle())
+ * or its query fails.
  */
 void
 steward_diff_refresh(Oid oid, StewardDiffResult *result)
