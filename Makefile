@@ -95,6 +95,7 @@ OBJS = \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
 	src/refresh/matview_lock.o \
+	src/refresh/matview_status.o \
 	src/refresh/policy.o \
 	src/refresh/policy_api.o \
 	src/refresh/policy_change.o \
