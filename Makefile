@@ -104,6 +104,7 @@ OBJS = \
 	src/refresh/matview_lock.o \
 	src/refresh/matview_sources.o \
 	src/refresh/policy.o \
+	src/refresh/policy_api.o \
 	src/refresh/policy_change.o \
 	src/refresh/policy_read.o \
 	src/refresh/policy_table.o \

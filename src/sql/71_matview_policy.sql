@@ -155,3 +155,64 @@ COMMENT ON COLUMN steward.matview_refresh_history.cpu_ms IS 'processor time of t
 COMMENT ON COLUMN steward.matview_refresh_history.duration_ms IS 'duration in ms';
 COMMENT ON COLUMN steward.matview_refresh_history.sqlstate IS 'SQLSTATE of a failure';
 COMMENT ON COLUMN steward.matview_refresh_history.error IS 'message of a failure';
+
+CREATE FUNCTION @extschema@.schedule_matview_refresh(
+    matview regclass,
+    every interval DEFAULT NULL,
+    cron text DEFAULT NULL,
+    time_zone text DEFAULT NULL,
+    target_lag interval DEFAULT NULL,
+    downstream boolean DEFAULT false,
+    on_change_debounce interval DEFAULT NULL,
+    method text DEFAULT 'auto',
+    yield_after interval DEFAULT NULL,
+    max_runtime interval DEFAULT NULL,
+    assume_deterministic boolean DEFAULT false,
+    on_upstream_error text DEFAULT 'wait',
+    paused boolean DEFAULT false)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pg_steward_schedule_matview_refresh';
+COMMENT ON FUNCTION @extschema@.schedule_matview_refresh(regclass, interval, text, text, interval, boolean, interval, text, interval, interval, boolean, text, boolean) IS
+'has the background worker refresh a materialized view by one kind of schedule: "every" so long, by "cron" (five fields, in "time_zone" or that of the session), whenever its content would get older than "target_lag", "downstream": as the views that read it need it, or "on_change_debounce" after a change; a view whose tables did not change is not refreshed; an error if it has a schedule; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
+
+CREATE FUNCTION @extschema@.alter_matview_refresh(
+    matview regclass,
+    every interval DEFAULT NULL,
+    cron text DEFAULT NULL,
+    time_zone text DEFAULT NULL,
+    target_lag interval DEFAULT NULL,
+    downstream boolean DEFAULT NULL,
+    on_change_debounce interval DEFAULT NULL,
+    method text DEFAULT NULL,
+    yield_after interval DEFAULT NULL,
+    max_runtime interval DEFAULT NULL,
+    assume_deterministic boolean DEFAULT NULL,
+    on_upstream_error text DEFAULT NULL,
+    paused boolean DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pg_steward_alter_matview_refresh';
+COMMENT ON FUNCTION @extschema@.alter_matview_refresh(regclass, interval, text, text, interval, boolean, interval, text, interval, interval, boolean, text, boolean) IS
+'changes how a materialized view is refreshed: what is null stays, a schedule replaces the one it had; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
+
+CREATE FUNCTION @extschema@.unschedule_matview_refresh(matview regclass)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pg_steward_unschedule_matview_refresh';
+COMMENT ON FUNCTION @extschema@.unschedule_matview_refresh(regclass) IS
+'ends the scheduled refreshes of a materialized view; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
+
+CREATE FUNCTION @extschema@.pause_matview_refresh(matview regclass DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pg_steward_pause_matview_refresh';
+COMMENT ON FUNCTION @extschema@.pause_matview_refresh(regclass) IS
+'stops scheduled refreshes of a materialized view, or of all that the caller may refresh, until resumed, and returns their number; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
+
+CREATE FUNCTION @extschema@.resume_matview_refresh(matview regclass DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pg_steward_resume_matview_refresh';
+COMMENT ON FUNCTION @extschema@.resume_matview_refresh(regclass) IS
+'refreshes a materialized view, or all that the caller may refresh, by their schedules again, whether they were paused by users, suspended after failures or quarantined after crashes, and returns their number; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
