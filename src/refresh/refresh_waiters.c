@@ -24,6 +24,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
