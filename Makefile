@@ -187,6 +187,8 @@ REGRESS = \
 	replication \
 	index_bloat \
 	refresh_diff \
+	matview_cron \
+	matview_policy \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations refresh_diff
