@@ -103,6 +103,7 @@ OBJS = \
 	src/refresh/freshness_marks.o \
 	src/refresh/matview_lock.o \
 	src/refresh/matview_sources.o \
+	src/refresh/matview_status.o \
 	src/refresh/policy.o \
 	src/refresh/policy_api.o \
 	src/refresh/policy_change.o \

@@ -216,3 +216,51 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pg_steward_resume_matview_refresh';
 COMMENT ON FUNCTION @extschema@.resume_matview_refresh(regclass) IS
 'refreshes a materialized view, or all that the caller may refresh, by their schedules again, whether they were paused by users, suspended after failures or quarantined after crashes, and returns their number; only for the owner of the view and, from PostgreSQL 17, for who has MAINTAIN on it: others may call it in vain';
+
+CREATE FUNCTION @extschema@.get_matview_status(
+    OUT schema_name text,
+    OUT matview_name text,
+    OUT policy text,
+    OUT state text,
+    OUT stale_since timestamptz,
+    OUT last_ok timestamptz,
+    OUT last_duration_ms double precision,
+    OUT last_method text,
+    OUT rows_changed bigint,
+    OUT wal_bytes bigint,
+    OUT skips bigint,
+    OUT next_due timestamptz,
+    OUT overdue_seconds double precision,
+    OUT consecutive_failures integer,
+    OUT last_sqlstate text,
+    OUT last_error text,
+    OUT reason text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000 ROWS 20
+AS 'MODULE_PATHNAME', 'pg_steward_get_matview_status';
+COMMENT ON FUNCTION @extschema@.get_matview_status() IS
+'one row for each materialized view: its schedule and whether that is paused, suspended, quarantined, queued or running; state is fresh (what its query would return), stale (since when it is known), unknown (reason says why) or never_populated; the latest good refresh: start, duration in ms, method, rows changed, WAL in bytes, and refreshes since that were not needed; when the next one is due, and for how many seconds already; failures since, and the latest; null: no policy or not known; anyone may call it, errors and reasons of views that the caller may not refresh need pg_read_all_stats';
+
+CREATE FUNCTION @extschema@.get_matview_refresh_history(
+    matview regclass DEFAULT NULL,
+    limit_count integer DEFAULT 100,
+    OUT schema_name text,
+    OUT matview_name text,
+    OUT started timestamptz,
+    OUT finished timestamptz,
+    OUT method text,
+    OUT outcome text,
+    OUT duration_ms double precision,
+    OUT rows_inserted bigint,
+    OUT rows_deleted bigint,
+    OUT rows_updated bigint,
+    OUT wal_bytes bigint,
+    OUT temp_bytes bigint,
+    OUT cpu_ms double precision,
+    OUT sqlstate text,
+    OUT error text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000 ROWS 100
+AS 'MODULE_PATHNAME', 'pg_steward_get_matview_refresh_history';
+COMMENT ON FUNCTION @extschema@.get_matview_refresh_history(regclass, integer) IS
+'refreshes by the background worker, of one materialized view or all, latest first: when, how, how it ended (ok; verified_equal: nothing differed; failed; yielded: others waited for it; cancelled; crashed), durations in ms, sizes in bytes; null: not known; anyone may call it, errors of views that the caller may not refresh need pg_read_all_stats';
