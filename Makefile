@@ -93,11 +93,15 @@ OBJS = \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/exchange_files.o \
 	src/refresh/matview_lock.o \
+	src/refresh/matview_query.o \
 	src/refresh/refresh_now.o \
+	src/refresh/refresh_progress.o \
 	src/refresh/refresh_run.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
+	src/refresh/swap.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
