@@ -164,6 +164,7 @@ REGRESS = \
 	replication \
 	index_bloat \
 	refresh_diff \
+	refresh_swap \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations refresh_diff

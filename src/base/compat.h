@@ -502,6 +502,11 @@ typedef struct EquivalenceMemberIterator
 #define RelationCloseSmgrByOid(relation) ((void) (relation))
 #endif
 
+/* Is a lock of this mode held, or (since 17, on request) a stronger one? */
+#if PG_VERSION_NUM < 170000
+#define LockHeldByMe(tag, mode, or_stronger) LockHeldByMe((tag), (mode))
+#endif
+
 /* Statistics of pg_class about frozen pages: since 18. */
 #if PG_VERSION_NUM >= 180000
 #define STEWARD_EXCHANGE_ALL_FROZEN(first, second) \

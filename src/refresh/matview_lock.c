@@ -123,7 +123,8 @@ others_wait(Oid view)
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
 	for (LOCKMODE mode = AccessShareLock; mode < AccessExclusiveLock; mode++)
-		if (LockHeldByMe(&tag, mode) && LockHasWaiters(&tag, mode, false))
+		if (LockHeldByMe(&tag, mode, false) &&
+			LockHasWaiters(&tag, mode, false))
 			return true;
 	return false;
 }
