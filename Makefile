@@ -98,10 +98,12 @@ OBJS = \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/exchange_files.o \
 	src/refresh/freshness.o \
 	src/refresh/freshness_api.o \
 	src/refresh/freshness_marks.o \
 	src/refresh/matview_lock.o \
+	src/refresh/matview_query.o \
 	src/refresh/matview_sources.o \
 	src/refresh/matview_status.o \
 	src/refresh/policy.o \
@@ -116,6 +118,7 @@ OBJS = \
 	src/refresh/refresh_load.o \
 	src/refresh/refresh_now.o \
 	src/refresh/refresh_plan.o \
+	src/refresh/refresh_progress.o \
 	src/refresh/refresh_registry.o \
 	src/refresh/refresh_run.o \
 	src/refresh/refresh_slots.o \
@@ -125,6 +128,7 @@ OBJS = \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
 	src/refresh/schedule.o \
+	src/refresh/swap.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
@@ -189,6 +193,7 @@ REGRESS = \
 	refresh_diff \
 	matview_cron \
 	matview_policy \
+	refresh_swap \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations refresh_diff

@@ -31,6 +31,7 @@
 #include "refresh/ddl_hooks.h"
 #include "refresh/policy.h"
 #include "refresh/refresh_launcher.h"
+#include "refresh/refresh_progress.h"
 #include "refresh/refresh_registry.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
@@ -58,4 +59,5 @@ _PG_init(void)
 	steward_registry_init();
 	steward_refresh_launcher_init();
 	steward_ddl_hooks_init();
+	steward_progress_init();
 }

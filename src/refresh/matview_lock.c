@@ -115,34 +115,64 @@ wait_for_lock(Oid view)
 	AtEOXact_GUC(false, nestlevel);
 }
 
+/* Does anybody wait for a lock on the view that this transaction holds? */
+static bool
+others_wait(Oid view)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
+	for (LOCKMODE mode = AccessShareLock; mode < AccessExclusiveLock; mode++)
+		if (LockHeldByMe(&tag, mode, false) &&
+			LockHasWaiters(&tag, mode, false))
+			return true;
+	return false;
+}
+
 /*
- * One try: true if the lock was granted.
+ * Get the lock on the view, waiting for it if that is allowed, and those on
+ * other relations, which belong to it, without waiting.  What was granted
+ * stays, whether all was or not.
  */
 static bool
-try_exclusive(Oid view)
+lock_all(Oid view, List *others, bool wait)
+{
+	ListCell   *cell;
+
+	if (!ConditionalLockRelationOid(view, AccessExclusiveLock))
+	{
+		if (!wait)
+			return false;
+		wait_for_lock(view);
+	}
+	foreach(cell, others)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessExclusiveLock))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * One try: true if all locks were granted, else none is held.
+ */
+static bool
+try_exclusive(Oid view, List *others)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	bool		wait = !others_wait(view);
 	volatile bool locked = false;
-
-	if (ConditionalLockRelationOid(view, AccessExclusiveLock))
-		return true;
-	for (LOCKMODE mode = AccessShareLock; mode < AccessExclusiveLock; mode++)
-	{
-		LOCKTAG		tag;
-
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
-		if (LockHeldByMe(&tag, mode) && LockHasWaiters(&tag, mode, false))
-			return false;
-	}
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		wait_for_lock(view);
-		ReleaseCurrentSubTransaction();
-		locked = true;
+		locked = lock_all(view, others, wait);
+		if (locked)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -164,12 +194,13 @@ try_exclusive(Oid view)
 }
 
 /*
- * Lock the view against everybody, until the transaction ends, without keeping
- * others waiting behind for longer than pg_steward.lock_timeout at a time.
- * Gives up with an error after so many milliseconds; 0: never.
+ * Lock the view against everybody, until the transaction ends, and with it
+ * other relations, such as its indexes, without keeping others waiting behind
+ * for longer than pg_steward.lock_timeout at a time.  Gives up with an error
+ * after so many milliseconds; 0: never.
  */
 void
-steward_matview_lock_exclusive(Oid view, int patience_ms)
+steward_matview_lock_exclusive(Oid view, List *others, int patience_ms)
 {
 	int			pause = FIRST_PAUSE;
 	instr_time	start;
@@ -179,7 +210,7 @@ steward_matview_lock_exclusive(Oid view, int patience_ms)
 	steward_matview_check(view);
 	name = get_rel_name(view);
 	INSTR_TIME_SET_CURRENT(start);
-	while (!try_exclusive(view))
+	while (!try_exclusive(view, others))
 	{
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, start);

@@ -68,8 +68,8 @@ add_hold(StewardRegistry *registry, Oid database)
 }
 
 /*
- * Is a worker in the database, or on its way into it?  It is told to end,
- * each time that it is asked.
+ * Is a worker in the database, or on its way into it?  If wanted, it is told to
+ * end.
  */
 static bool
 end_workers(StewardRegistry *registry, Oid database, bool tell)

@@ -46,6 +46,7 @@
 #include "executor/spi.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -55,7 +56,9 @@
 #include "base/compat.h"
 #include "refresh/diff.h"
 #include "refresh/matview_lock.h"
+#include "refresh/refresh_progress.h"
 #include "refresh/refresh_run.h"
+#include "refresh/swap.h"
 
 /* Share of changed rows from which on writing all of them is cheaper. */
 #define MANY_CHANGES 0.25
@@ -299,10 +302,42 @@ static void
 lock_view(Oid view, StewardRefreshMethod method)
 {
 	if (method == STEWARD_REFRESH_PLAIN)
-		steward_matview_lock_exclusive(view, LockTimeout);
+		steward_matview_lock_exclusive(view, NIL, LockTimeout);
 	else
 		steward_matview_lock(view, method == STEWARD_REFRESH_CONCURRENTLY ?
 							 ExclusiveLock : ShareUpdateExclusiveLock);
+}
+
+/* Do it, by a method that is not auto. */
+static void
+refresh_by_method(Oid view, StewardRefreshOutcome *outcome)
+{
+	steward_progress_method(outcome->method);
+	steward_progress_phase(STEWARD_PHASE_LOCK);
+	lock_view(view, outcome->method);
+	switch (outcome->method)
+	{
+		case STEWARD_REFRESH_DIFF:
+			refresh_by_diff(view, outcome);
+			break;
+		case STEWARD_REFRESH_SWAP:
+			outcome->ninserted = steward_swap_refresh(view, &outcome->note);
+			outcome->ndeleted = -1;
+			break;
+		default:
+			steward_progress_phase(STEWARD_PHASE_SERVER);
+			refresh_by_server(view,
+							  outcome->method == STEWARD_REFRESH_CONCURRENTLY,
+							  outcome);
+			break;
+	}
+}
+
+/* The refresh is over, also by an error or the end of the process. */
+static void
+end_progress(int code, Datum previous)
+{
+	steward_progress_end(DatumGetInt32(previous));
 }
 
 /*
@@ -317,31 +352,22 @@ steward_refresh_run(Oid view, StewardRefreshMethod method, double delta_ratio,
 					bool assume_deterministic, StewardRefreshOutcome *outcome)
 {
 	UsageStart	start;
+	int			previous;
 
 	memset(outcome, 0, sizeof(*outcome));
-	outcome->ninserted = outcome->ndeleted = 0;
 	outcome->nupdated = outcome->nunchanged = -1;
 	steward_matview_check(view);
 	start_usage(&start);
 
-	if (method == STEWARD_REFRESH_AUTO)
-		method = choose_method(view, delta_ratio, &outcome->note);
-	outcome->method = method;
-	lock_view(view, method);
-	switch (method)
+	previous = steward_progress_begin(view, method);
+	PG_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
 	{
-		case STEWARD_REFRESH_DIFF:
-			refresh_by_diff(view, outcome);
-			break;
-		case STEWARD_REFRESH_SWAP:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("method \"swap\" is not available yet")));
-			break;
-		default:
-			refresh_by_server(view, method == STEWARD_REFRESH_CONCURRENTLY,
-							  outcome);
-			break;
+		outcome->method = method;
+		if (method == STEWARD_REFRESH_AUTO)
+			outcome->method = choose_method(view, delta_ratio, &outcome->note);
+		refresh_by_method(view, outcome);
 	}
+	PG_END_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
+	steward_progress_end(previous);
 	end_usage(&start, outcome);
 }

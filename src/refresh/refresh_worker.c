@@ -141,6 +141,8 @@ static void
 handle_signals(void)
 {
 	QueryCancelPending = false; /* there is no refresh */
+	if (ProcDiePending)
+		proc_exit(0);			/* nothing is lost, nothing to be said */
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
