@@ -29,6 +29,7 @@
 #include "pool/refusals.h"
 #include "pool/sampler.h"
 #include "refresh/ddl_hooks.h"
+#include "refresh/freshness.h"
 #include "refresh/policy.h"
 #include "refresh/refresh_launcher.h"
 #include "refresh/refresh_progress.h"
@@ -60,4 +61,5 @@ _PG_init(void)
 	steward_refresh_launcher_init();
 	steward_ddl_hooks_init();
 	steward_progress_init();
+	steward_freshness_init();
 }
