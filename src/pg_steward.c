@@ -29,6 +29,7 @@
 #include "pool/refusals.h"
 #include "pool/sampler.h"
 #include "refresh/ddl_hooks.h"
+#include "refresh/freshness.h"
 #include "refresh/policy.h"
 #include "refresh/refresh_launcher.h"
 #include "refresh/refresh_progress.h"
@@ -55,6 +56,7 @@ _PG_init(void)
 	steward_sampler_init();
 	steward_pool_event_init();
 	steward_pgbouncer_init();
+	steward_freshness_init();
 	steward_policy_init();
 	steward_registry_init();
 	steward_refresh_launcher_init();

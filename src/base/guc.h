@@ -73,6 +73,9 @@ extern int	steward_max_refresh_workers;
 extern int	steward_refresh_yield_after;	/* milliseconds, 0: never */
 extern int	steward_refresh_lock_timeout;	/* milliseconds */
 extern int	steward_refresh_replica_lag_limit;	/* seconds, 0: none */
+/* pg_steward.refresh_max_views, refresh_clock_slots: fixed at server start */
+extern int	steward_refresh_max_views;
+extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
 
 extern void steward_guc_init(void);
 
