@@ -90,12 +90,18 @@ OBJS = \
 	src/pool/pressure.o \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
+	src/refresh/change_clock.o \
+	src/refresh/determinism.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
 	src/refresh/exchange_files.o \
 	src/refresh/matview_lock.o \
 	src/refresh/matview_query.o \
+	src/refresh/freshness.o \
+	src/refresh/freshness_api.o \
+	src/refresh/freshness_marks.o \
+	src/refresh/matview_sources.o \
 	src/refresh/refresh_now.o \
 	src/refresh/refresh_progress.o \
 	src/refresh/refresh_run.o \

@@ -27,6 +27,7 @@
 #include "pool/pool_store.h"
 #include "pool/refusals.h"
 #include "pool/sampler.h"
+#include "refresh/freshness.h"
 #include "refresh/refresh_progress.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
@@ -49,5 +50,6 @@ _PG_init(void)
 	steward_sampler_init();
 	steward_pool_event_init();
 	steward_pgbouncer_init();
+	steward_freshness_init();
 	steward_progress_init();
 }

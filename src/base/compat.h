@@ -448,6 +448,68 @@ typedef struct EquivalenceMemberIterator
 	tuplesort_getdatum((sort), true, (value), (isnull), NULL)
 #endif
 
+/* A table in the counts of a transaction: its names are shorter since 16. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_COUNTS_RELATION(table) ((table)->id)
+#define STEWARD_COUNTS_SHARED(table) ((table)->shared)
+#else
+#define STEWARD_COUNTS_RELATION(table) ((table)->t_id)
+#define STEWARD_COUNTS_SHARED(table) ((table)->t_shared)
+#endif
+
+/*
+ * To be told when a boolean setting of the server is assigned.  For files that
+ * include utils/guc_tables.h.
+ */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_HOOK_BOOL_SETTING(setting, hook, previous) \
+	do { \
+		struct config_generic *record_ = \
+			find_option((setting), false, false, ERROR); \
+\
+		(previous) = record_->_bool.assign_hook; \
+		record_->_bool.assign_hook = (hook); \
+	} while (0)
+#elif PG_VERSION_NUM >= 160000
+#define STEWARD_HOOK_BOOL_SETTING(setting, hook, previous) \
+	do { \
+		struct config_bool *record_ = (struct config_bool *) \
+			find_option((setting), false, false, ERROR); \
+\
+		(previous) = record_->assign_hook; \
+		record_->assign_hook = (hook); \
+	} while (0)
+#else
+#define STEWARD_HOOK_BOOL_SETTING(setting, hook, previous) \
+	do { \
+		struct config_generic **records_ = get_guc_variables(); \
+		bool		found_ = false; \
+\
+		for (int i_ = 0; i_ < GetNumConfigOptions(); i_++) \
+		{ \
+			struct config_bool *record_ = (struct config_bool *) records_[i_]; \
+\
+			if (strcmp(records_[i_]->name, (setting)) != 0) \
+				continue; \
+			(previous) = record_->assign_hook; \
+			record_->assign_hook = (hook); \
+			found_ = true; \
+		} \
+		if (!found_) \
+			elog(ERROR, "there is no setting \"%s\"", (setting)); \
+	} while (0)
+#endif
+
+/* Constructors and queries of SQL/JSON: since 16 and 17. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_IS_SQL_JSON(node) \
+	(IsA(node, JsonExpr) || IsA(node, JsonConstructorExpr))
+#elif PG_VERSION_NUM >= 160000
+#define STEWARD_IS_SQL_JSON(node) IsA(node, JsonConstructorExpr)
+#else
+#define STEWARD_IS_SQL_JSON(node) false
+#endif
+
 /* A tuple descriptor made by hand is complete: must be told since 19. */
 #if PG_VERSION_NUM < 190000
 #define TupleDescFinalize(desc) ((void) 0)

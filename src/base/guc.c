@@ -49,6 +49,8 @@ int			steward_pgbouncer_maxwait = 1000;
 int			steward_pgbouncer_maxwait_after = 60;
 int			steward_pgbouncer_waiting_after = 120;
 int			steward_refresh_diff_memory = 65536;
+int			steward_refresh_max_views = 1000;
+int			steward_refresh_clock_slots = 65536;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -283,6 +285,29 @@ define_pgbouncer_settings(void)
 static void
 define_refresh_settings(void)
 {
+	GucContext	at_start = process_shared_preload_libraries_in_progress ?
+		PGC_POSTMASTER : PGC_SIGHUP;
+
+	DefineCustomIntVariable("pg_steward.refresh_max_views",
+							"Number of materialized views that can be known to be fresh.",
+							"Each takes 0.4 kB of shared memory. Of more, those that were not asked about for the longest time are refreshed although nothing changed.",
+							&steward_refresh_max_views,
+							1000,
+							10, 10000,
+							at_start,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.refresh_clock_slots",
+							"Number of slots in which changes of tables are noted.",
+							"Rounded down to a power of two. Tables that share a slot make each other's views look stale. For developers.",
+							&steward_refresh_clock_slots,
+							65536,
+							8, 1 << 22,
+							at_start,
+							GUC_NOT_IN_SAMPLE,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("pg_steward.refresh_diff_memory",
 							"Memory for comparing the rows of a materialized view with its query, in kilobytes.",
 							"What does not fit goes to temporary files. Any user may change it.",

@@ -65,6 +65,10 @@ extern int	steward_pgbouncer_waiting_after;	/* seconds */
 /* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
 extern int	steward_refresh_diff_memory;
 
+/* pg_steward.refresh_max_views, refresh_clock_slots: fixed at server start */
+extern int	steward_refresh_max_views;
+extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */
