@@ -50,6 +50,7 @@ OBJS = \
 	src/base/info.o \
 	src/base/launcher.o \
 	src/base/machine.o \
+	src/base/pressure_level.o \
 	src/base/query.o \
 	src/base/read_stream.o \
 	src/base/rows.o \
@@ -91,22 +92,42 @@ OBJS = \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
 	src/refresh/change_clock.o \
+	src/refresh/cron.o \
+	src/refresh/ddl_hooks.o \
 	src/refresh/determinism.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
 	src/refresh/exchange_files.o \
-	src/refresh/matview_lock.o \
-	src/refresh/matview_query.o \
 	src/refresh/freshness.o \
 	src/refresh/freshness_api.o \
 	src/refresh/freshness_marks.o \
+	src/refresh/matview_lock.o \
+	src/refresh/matview_query.o \
 	src/refresh/matview_sources.o \
+	src/refresh/matview_status.o \
+	src/refresh/policy.o \
+	src/refresh/policy_api.o \
+	src/refresh/policy_change.o \
+	src/refresh/policy_read.o \
+	src/refresh/policy_table.o \
+	src/refresh/refresh_backoff.o \
+	src/refresh/refresh_due.o \
+	src/refresh/refresh_holds.o \
+	src/refresh/refresh_launcher.o \
+	src/refresh/refresh_load.o \
 	src/refresh/refresh_now.o \
+	src/refresh/refresh_plan.o \
 	src/refresh/refresh_progress.o \
+	src/refresh/refresh_registry.o \
 	src/refresh/refresh_run.o \
+	src/refresh/refresh_slots.o \
+	src/refresh/refresh_step.o \
+	src/refresh/refresh_waiters.o \
+	src/refresh/refresh_worker.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
+	src/refresh/schedule.o \
 	src/refresh/swap.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \

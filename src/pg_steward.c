@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/launcher.h"
+#include "base/pressure_level.h"
 #include "base/shmem.h"
 #include "latency/n_plus_one.h"
 #include "latency/tracker.h"
@@ -27,8 +28,12 @@
 #include "pool/pool_store.h"
 #include "pool/refusals.h"
 #include "pool/sampler.h"
+#include "refresh/ddl_hooks.h"
 #include "refresh/freshness.h"
+#include "refresh/policy.h"
+#include "refresh/refresh_launcher.h"
 #include "refresh/refresh_progress.h"
+#include "refresh/refresh_registry.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
 
@@ -45,11 +50,16 @@ _PG_init(void)
 	steward_tracker_init();
 	steward_nplusone_init();
 	steward_launcher_init();
+	steward_pressure_level_init();
 	steward_pool_store_init();
 	steward_refusals_init();
 	steward_sampler_init();
 	steward_pool_event_init();
 	steward_pgbouncer_init();
 	steward_freshness_init();
+	steward_policy_init();
+	steward_registry_init();
+	steward_refresh_launcher_init();
+	steward_ddl_hooks_init();
 	steward_progress_init();
 }

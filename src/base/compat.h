@@ -515,6 +515,30 @@ typedef struct EquivalenceMemberIterator
 #define TupleDescFinalize(desc) ((void) 0)
 #endif
 
+/* For files that include catalog/pg_database.h and utils/acl.h. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_OWNS_DATABASE(database, role) \
+	object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define STEWARD_OWNS_DATABASE(database, role) \
+	pg_database_ownercheck((database), (role))
+#endif
+
+/* A limit to the duration of transactions: since 17. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_NO_TRANSACTION_TIMEOUT() \
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
+#else
+#define STEWARD_NO_TRANSACTION_TIMEOUT() ((void) 0)
+#endif
+
+/* An entry of the array of processes; for files with storage/proc.h. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_PROC_AT(i) GetPGProcByNumber(i)
+#else
+#define STEWARD_PROC_AT(i) (&ProcGlobal->allProcs[i])
+#endif
+
 /*
  * New tables that take the place of others: a header of another name since 19,
  * where rebuilding indexes is a choice.  finish_heap_swap() with what REFRESH

@@ -38,9 +38,10 @@
  * the others pay for what they need (open_another(), end_another()).
  *
  * Errors.  A query that is started gets an OpenQuery and a callback for the end
- * of its memory.  If that comes before ExecutorEnd, the query was aborted.  Where memory outlives a subtransaction, the
- * subtransaction's end is what counts.  How a statement is counted that failed
- * before it got so far is told in unidentified.c.
+ * of its memory.  If that comes before ExecutorEnd, the query was aborted.
+ * Where memory outlives a subtransaction, the subtransaction's end is what
+ * counts.  How a statement is counted that failed before it got so far is told
+ * in unidentified.c.
  *
  * Not measured: parallel workers (their leader is), statements without a query
  * id, EXPLAIN without ANALYZE.  EXECUTE is counted as the statement that it
