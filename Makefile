@@ -196,7 +196,7 @@ REGRESS = \
 	refresh_swap \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = bloat_locks index_builds locked_relations refresh_diff
+ISOLATION      = bloat_locks index_builds locked_relations refresh_diff refresh_locks
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

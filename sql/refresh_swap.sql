@@ -92,7 +92,8 @@ CREATE INDEX ON filled (n);
 SELECT swap('filled'), differs('filled');
 CREATE MATERIALIZED VIEW no_columns AS SELECT FROM base;
 DELETE FROM base WHERE id > 500;
-SELECT swap('no_columns'), (SELECT count(*) FROM no_columns);
+SELECT swap('no_columns');
+SELECT count(*) FROM no_columns;
 CREATE MATERIALIZED VIEW empty_one AS SELECT id FROM base WHERE false;
 SELECT swap('empty_one'), differs('empty_one');
 
@@ -118,7 +119,9 @@ SELECT swap('all_kinds'), differs('all_kinds');
 SELECT relfilenode AS before FROM pg_class WHERE oid = 'all_kinds'::regclass \gset
 CREATE UNIQUE INDEX kinds_unique ON all_kinds ((CASE WHEN id = 1 THEN n ELSE -id END));
 UPDATE base SET n = -2 WHERE id = 1;
+\set VERBOSITY sqlstate
 SELECT swap('all_kinds');
+\set VERBOSITY terse
 SELECT relfilenode = :before AS unchanged FROM pg_class WHERE oid = 'all_kinds'::regclass;
 DROP INDEX kinds_unique;
 CREATE MATERIALIZED VIEW divided AS SELECT 100 / n AS q FROM base WHERE id <> 20;

@@ -56,10 +56,10 @@ _PG_init(void)
 	steward_sampler_init();
 	steward_pool_event_init();
 	steward_pgbouncer_init();
+	steward_freshness_init();
 	steward_policy_init();
 	steward_registry_init();
 	steward_refresh_launcher_init();
 	steward_ddl_hooks_init();
 	steward_progress_init();
-	steward_freshness_init();
 }

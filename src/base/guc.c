@@ -49,13 +49,13 @@ int			steward_pgbouncer_maxwait = 1000;
 int			steward_pgbouncer_maxwait_after = 60;
 int			steward_pgbouncer_waiting_after = 120;
 int			steward_refresh_diff_memory = 65536;
+int			steward_refresh_max_views = 1000;
+int			steward_refresh_clock_slots = 65536;
 int			steward_refresh_history_retention = 30;
 int			steward_max_refresh_workers = 2;
 int			steward_refresh_yield_after = 1000;
 int			steward_refresh_lock_timeout = 100;
 int			steward_refresh_replica_lag_limit = 30;
-int			steward_refresh_max_views = 1000;
-int			steward_refresh_clock_slots = 65536;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},

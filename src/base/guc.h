@@ -65,6 +65,10 @@ extern int	steward_pgbouncer_waiting_after;	/* seconds */
 /* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
 extern int	steward_refresh_diff_memory;
 
+/* pg_steward.refresh_max_views, refresh_clock_slots: fixed at server start */
+extern int	steward_refresh_max_views;
+extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
+
 /* pg_steward.refresh_history_retention: days, see refresh/policy.c */
 extern int	steward_refresh_history_retention;
 
@@ -73,10 +77,6 @@ extern int	steward_max_refresh_workers;
 extern int	steward_refresh_yield_after;	/* milliseconds, 0: never */
 extern int	steward_refresh_lock_timeout;	/* milliseconds */
 extern int	steward_refresh_replica_lag_limit;	/* seconds, 0: none */
-
-/* pg_steward.refresh_max_views, refresh_clock_slots: fixed at server start */
-extern int	steward_refresh_max_views;
-extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
 
 extern void steward_guc_init(void);
 

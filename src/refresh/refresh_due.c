@@ -7,7 +7,7 @@
  *
  * "every" and "cron" name times.  When one has come, a view that is fresh is
  * skipped; times that were missed, because the server was down or the worker
- * busy, are made up for by one run.
+ * busy, are made up for by one run.  One that failed is repeated in between.
  *
  * A target lag is a promise about age: the view must be refreshed before what
  * it lacks is older than that.  The refresh therefore starts earlier than the
@@ -58,7 +58,9 @@ decide_by_times(const StewardDueInput *input, bool stale,
 	TimestampTz due = input->next_due;
 	const StewardSchedule *schedule = input->schedule;
 
-	if (due == 0)
+	if (due == 0 && input->not_before != 0)
+		due = input->not_before;	/* the last one failed */
+	else if (due == 0)
 	{
 		TimestampTz base = Max(input->last_ok, input->last_attempt);
 

@@ -236,7 +236,9 @@ keep_state(StewardRefreshView *view, const StewardRefreshView *before)
 	view->running = before->running;
 	view->last_check = before->last_check;
 	view->skips = before->skips;
-	if (same_schedule(&view->schedule, &before->schedule))
+	if (before->failures > 0 && view->failures == 0)
+		view->next_due = GetCurrentTimestamp(); /* resumed */
+	else if (same_schedule(&view->schedule, &before->schedule))
 		view->next_due = before->next_due;
 	else
 		view->queued_since = 0;

@@ -55,6 +55,7 @@
 
 #include "base/compat.h"
 #include "refresh/diff.h"
+#include "refresh/freshness.h"
 #include "refresh/matview_lock.h"
 #include "refresh/refresh_progress.h"
 #include "refresh/refresh_run.h"
@@ -310,11 +311,13 @@ lock_view(Oid view, StewardRefreshMethod method)
 
 /* Do it, by a method that is not auto. */
 static void
-refresh_by_method(Oid view, StewardRefreshOutcome *outcome)
+refresh_by_method(Oid view, bool assume_deterministic,
+				  StewardRefreshOutcome *outcome)
 {
 	steward_progress_method(outcome->method);
 	steward_progress_phase(STEWARD_PHASE_LOCK);
 	lock_view(view, outcome->method);
+	steward_freshness_mark(view, assume_deterministic);
 	switch (outcome->method)
 	{
 		case STEWARD_REFRESH_DIFF:
@@ -365,7 +368,7 @@ steward_refresh_run(Oid view, StewardRefreshMethod method, double delta_ratio,
 		outcome->method = method;
 		if (method == STEWARD_REFRESH_AUTO)
 			outcome->method = choose_method(view, delta_ratio, &outcome->note);
-		refresh_by_method(view, outcome);
+		refresh_by_method(view, assume_deterministic, outcome);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
 	steward_progress_end(previous);

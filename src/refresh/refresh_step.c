@@ -22,7 +22,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "commands/async.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -33,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -71,6 +74,21 @@ view_name(Oid view, MemoryContext context)
 
 	MemoryContextSwitchTo(old);
 	return result;
+}
+
+/* Has the view any content? */
+static bool
+is_populated(Oid view)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
+	bool		populated = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		populated = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
+		ReleaseSysCache(tuple);
+	}
+	return populated;
 }
 
 /*
@@ -123,12 +141,17 @@ allow_cancel(StewardRegistry *registry, bool allow, int64 yield_after_ms)
 	return gave_way;
 }
 
-/* The method of a view; one that is not known, of a newer version, is auto. */
+/*
+ * The method of a view.  One without content can only be filled; a method that
+ * is not known, of a newer version, is auto.
+ */
 static StewardRefreshMethod
 method_of(const StewardRefreshView *view)
 {
 	StewardRefreshMethod method;
 
+	if (!is_populated(view->view))
+		return STEWARD_REFRESH_PLAIN;
 	if (!steward_refresh_parse_method(view->method, &method))
 		method = STEWARD_REFRESH_AUTO;
 	return method;
@@ -253,8 +276,8 @@ note_result(StewardRegistry *registry, Oid view, const StewardRun *run)
 		entry->crashes = run->crash_count;
 		entry->not_before = run->not_before;
 		entry->suspended = run->suspended != NULL;
-		entry->next_due = steward_due_after_run(&entry->schedule,
-												entry->next_due, now);
+		entry->next_due = run->sqlstate != NULL ? run->not_before :
+			steward_due_after_run(&entry->schedule, entry->next_due, now);
 		if (run->sqlstate == NULL)
 		{
 			entry->last_ok = run->started;

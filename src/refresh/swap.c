@@ -124,6 +124,14 @@ fill_table(Relation view, int64 *nrows)
 	return table;
 }
 
+/* Say which index of the view an error belongs to: it has another name. */
+static void
+add_index_context(void *arg)
+{
+	errcontext("building anew index \"%s\" of a materialized view",
+			   (char *) arg);
+}
+
 /*
  * Build an index of the view on the new table.  Returns the OID of the new
  * one.  One that is not valid, left behind by a failure, may not hold what it
@@ -136,6 +144,12 @@ build_index(Oid index_oid, Oid table, int natts)
 	AttrMap    *map = make_attrmap(natts);
 	IndexStmt  *statement;
 	ObjectAddress address;
+	ErrorContextCallback context;
+
+	context.callback = add_index_context;
+	context.arg = pstrdup(RelationGetRelationName(index));
+	context.previous = error_context_stack;
+	error_context_stack = &context;
 
 	for (int i = 0; i < natts; i++)
 		map->attnums[i] = i + 1;
@@ -146,6 +160,7 @@ build_index(Oid index_oid, Oid table, int natts)
 
 	address = STEWARD_DEFINE_INDEX(table, statement);
 	CommandCounterIncrement();
+	error_context_stack = context.previous;
 	free_attrmap(map);
 	return address.objectId;
 }
