@@ -60,6 +60,7 @@ OBJS = \
 	src/base/launcher.o \
 	src/base/machine.o \
 	src/base/observer.o \
+	src/base/pressure_level.o \
 	src/base/query.o \
 	src/base/read_stream.o \
 	src/base/rows.o \
@@ -103,17 +104,43 @@ OBJS = \
 	src/refresh/change_clock.o \
 	src/refresh/clock_board.o \
 	src/refresh/clock_prepared.o \
+	src/refresh/cron.o \
+	src/refresh/ddl_hooks.o \
 	src/refresh/determinism.o \
 	src/refresh/diff.o \
 	src/refresh/diff_apply.o \
 	src/refresh/diff_match.o \
+	src/refresh/exchange_files.o \
 	src/refresh/freshness.o \
 	src/refresh/freshness_api.o \
 	src/refresh/freshness_marks.o \
+	src/refresh/matview_lock.o \
+	src/refresh/matview_query.o \
 	src/refresh/matview_sources.o \
+	src/refresh/matview_status.o \
+	src/refresh/policy.o \
+	src/refresh/policy_api.o \
+	src/refresh/policy_change.o \
+	src/refresh/policy_read.o \
+	src/refresh/policy_table.o \
+	src/refresh/refresh_backoff.o \
+	src/refresh/refresh_due.o \
+	src/refresh/refresh_holds.o \
+	src/refresh/refresh_launcher.o \
+	src/refresh/refresh_load.o \
 	src/refresh/refresh_now.o \
+	src/refresh/refresh_plan.o \
+	src/refresh/refresh_progress.o \
+	src/refresh/refresh_registry.o \
+	src/refresh/refresh_run.o \
+	src/refresh/refresh_slots.o \
+	src/refresh/refresh_step.o \
+	src/refresh/refresh_waiters.o \
+	src/refresh/refresh_worker.o \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
+	src/refresh/schedule.o \
+	src/refresh/swap.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \
 	src/storage/block_sample.o \
@@ -179,9 +206,12 @@ REGRESS = \
 	index_bloat \
 	refresh_diff \
 	freshness \
+	matview_cron \
+	matview_policy \
+	refresh_swap \
 	privileges
 REGRESS_OPTS   = $(TEMP)
-ISOLATION      = bloat_locks index_builds locked_relations refresh_diff
+ISOLATION      = bloat_locks index_builds locked_relations refresh_diff refresh_locks
 ISOLATION_OPTS = $(TEMP) --inputdir=test/isolation --load-extension=pg_stat_statements --load-extension=$(EXTENSION)
 TAP_TESTS      = 1
 PROVE_TESTS   ?= test/t/*.pl

@@ -276,7 +276,7 @@ SELECT diff('other_am');
 -- refused
 SELECT refresh_matview_now('summed', 'fast');
 SELECT refresh_matview_now(NULL);
-SELECT refresh_matview_now('summed', NULL);
+SELECT refresh_matview_now('summed', wait => NULL);
 SELECT refresh_matview_now('counts');
 SELECT refresh_matview_now('keyed_id');
 SELECT refresh_matview_now(1);

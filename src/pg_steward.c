@@ -21,6 +21,7 @@
 #include "advisor/progress.h"
 #include "base/guc.h"
 #include "base/launcher.h"
+#include "base/pressure_level.h"
 #include "base/shmem.h"
 #include "latency/n_plus_one.h"
 #include "latency/tracker.h"
@@ -29,7 +30,12 @@
 #include "pool/pool_store.h"
 #include "pool/refusals.h"
 #include "pool/sampler.h"
+#include "refresh/ddl_hooks.h"
 #include "refresh/freshness.h"
+#include "refresh/policy.h"
+#include "refresh/refresh_launcher.h"
+#include "refresh/refresh_progress.h"
+#include "refresh/refresh_registry.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
 
@@ -48,10 +54,16 @@ _PG_init(void)
 	steward_constants_init();
 	steward_launcher_init();
 	steward_progress_init();
+	steward_pressure_level_init();
 	steward_pool_store_init();
 	steward_refusals_init();
 	steward_sampler_init();
 	steward_pool_event_init();
 	steward_pgbouncer_init();
 	steward_freshness_init();
+	steward_policy_init();
+	steward_registry_init();
+	steward_refresh_launcher_init();
+	steward_ddl_hooks_init();
+	steward_progress_init();
 }

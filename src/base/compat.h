@@ -527,4 +527,95 @@ typedef struct EquivalenceMemberIterator
 #define TupleDescFinalize(desc) ((void) 0)
 #endif
 
+/* For files that include catalog/pg_database.h and utils/acl.h. */
+#if PG_VERSION_NUM >= 160000
+#define STEWARD_OWNS_DATABASE(database, role) \
+	object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define STEWARD_OWNS_DATABASE(database, role) \
+	pg_database_ownercheck((database), (role))
+#endif
+
+/* A limit to the duration of transactions: since 17. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_NO_TRANSACTION_TIMEOUT() \
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
+#else
+#define STEWARD_NO_TRANSACTION_TIMEOUT() ((void) 0)
+#endif
+
+/* An entry of the array of processes; for files with storage/proc.h. */
+#if PG_VERSION_NUM >= 170000
+#define STEWARD_PROC_AT(i) GetPGProcByNumber(i)
+#else
+#define STEWARD_PROC_AT(i) (&ProcGlobal->allProcs[i])
+#endif
+
+/*
+ * New tables that take the place of others: a header of another name since 19,
+ * where rebuilding indexes is a choice.  finish_heap_swap() with what REFRESH
+ * MATERIALIZED VIEW chooses.
+ */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_MAKE_HEAP_HEADER "commands/repack.h"
+#define STEWARD_FINISH_HEAP_SWAP(old, new, xid, multi, persistence) \
+	finish_heap_swap((old), (new), false, false, true, true, true, \
+					 (xid), (multi), (persistence))
+#else
+#define STEWARD_MAKE_HEAP_HEADER "commands/cluster.h"
+#define STEWARD_FINISH_HEAP_SWAP(old, new, xid, multi, persistence) \
+	finish_heap_swap((old), (new), false, false, true, true, \
+					 (xid), (multi), (persistence))
+#endif
+
+/*
+ * CREATE INDEX on a table that the caller made: no rights are checked.  A
+ * number of partitions since 16, a parse state since 19.
+ */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_DEFINE_INDEX(table, statement) \
+	DefineIndex(NULL, (table), (statement), InvalidOid, InvalidOid, \
+				InvalidOid, -1, false, false, false, false, true)
+#elif PG_VERSION_NUM >= 160000
+#define STEWARD_DEFINE_INDEX(table, statement) \
+	DefineIndex((table), (statement), InvalidOid, InvalidOid, InvalidOid, \
+				-1, false, false, false, false, true)
+#else
+#define STEWARD_DEFINE_INDEX(table, statement) \
+	DefineIndex((table), (statement), InvalidOid, InvalidOid, InvalidOid, \
+				false, false, false, false, true)
+#endif
+
+/*
+ * Files that are new in a transaction: other names before 16.  Since 17 the
+ * relation cache closes files by itself.
+ */
+#if PG_VERSION_NUM < 160000
+#define rd_newRelfilelocatorSubid rd_newRelfilenodeSubid
+#define rd_firstRelfilelocatorSubid rd_firstRelfilenodeSubid
+#define RelationAssumeNewRelfilelocator(relation) \
+	RelationAssumeNewRelfilenode(relation)
+#endif
+#if PG_VERSION_NUM >= 170000
+#define RelationCloseSmgrByOid(relation) ((void) (relation))
+#endif
+
+/* Is a lock of this mode held, or (since 17, on request) a stronger one? */
+#if PG_VERSION_NUM < 170000
+#define LockHeldByMe(tag, mode, or_stronger) LockHeldByMe((tag), (mode))
+#endif
+
+/* Statistics of pg_class about frozen pages: since 18. */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_EXCHANGE_ALL_FROZEN(first, second) \
+	do { \
+		int32		frozen_ = (first)->relallfrozen; \
+\
+		(first)->relallfrozen = (second)->relallfrozen; \
+		(second)->relallfrozen = frozen_; \
+	} while (0)
+#else
+#define STEWARD_EXCHANGE_ALL_FROZEN(first, second) ((void) 0)
+#endif
+
 #endif							/* STEWARD_COMPAT_H */

@@ -53,6 +53,11 @@ bool		steward_sample_constants = false;
 int			steward_constants_memory = 1024;
 int			steward_refresh_max_views = 1000;
 int			steward_refresh_clock_slots = 65536;
+int			steward_refresh_history_retention = 30;
+int			steward_max_refresh_workers = 2;
+int			steward_refresh_yield_after = 1000;
+int			steward_refresh_lock_timeout = 100;
+int			steward_refresh_replica_lag_limit = 30;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -347,6 +352,41 @@ define_refresh_settings(void)
 							PGC_USERSET,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.refresh_history_retention",
+							"How long refreshes are kept in steward.matview_refresh_history, in days.",
+							NULL,
+							&steward_refresh_history_retention,
+							30,
+							1, 3650,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+}
+
+/* Settings of the workers that refresh materialized views. */
+static void
+define_refresh_worker_settings(void)
+{
+	DefineCustomIntVariable("pg_steward.max_refresh_workers",
+							"Number of workers that refresh materialized views at the same time, in all databases.",
+							"Each takes one of max_worker_processes while it runs. Zero turns scheduled refreshes off.",
+							&steward_max_refresh_workers, 2, 0, 16,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_steward.refresh_yield_after",
+							"How long others may wait for a lock of a scheduled refresh before it is cancelled in their favor, in milliseconds.",
+							"A policy may say otherwise. Zero never cancels.",
+							&steward_refresh_yield_after, 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_steward.refresh_lock_timeout",
+							"How long a scheduled refresh waits for a lock before it is put off, in milliseconds.",
+							NULL,
+							&steward_refresh_lock_timeout, 100, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	define_pool_seconds("pg_steward.refresh_replica_lag_limit",
+						"Delay of a standby from which on scheduled refreshes that can wait are put off, in seconds.",
+						"Zero lets them not care.",
+						&steward_refresh_replica_lag_limit, 0, 86400);
 }
 
 /*
@@ -374,6 +414,7 @@ steward_guc_init(void)
 	define_storage_settings();
 	define_pgbouncer_settings();
 	define_refresh_settings();
+	define_refresh_worker_settings();
 
 	MarkGUCPrefixReserved("pg_steward");
 }

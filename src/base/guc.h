@@ -72,6 +72,15 @@ extern int	steward_constants_memory;	/* kilobytes */
 extern int	steward_refresh_max_views;
 extern int	steward_refresh_clock_slots;	/* see refresh/change_clock.c */
 
+/* pg_steward.refresh_history_retention: days, see refresh/policy.c */
+extern int	steward_refresh_history_retention;
+
+/* pg_steward.max_refresh_workers etc.: see refresh/refresh_launcher.c */
+extern int	steward_max_refresh_workers;
+extern int	steward_refresh_yield_after;	/* milliseconds, 0: never */
+extern int	steward_refresh_lock_timeout;	/* milliseconds */
+extern int	steward_refresh_replica_lag_limit;	/* seconds, 0: none */
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */

@@ -23,6 +23,7 @@
 #include "base/guc.h"
 #include "base/launcher.h"
 #include "base/machine.h"
+#include "base/pressure_level.h"
 #include "pool/pgbouncer.h"
 #include "pool/pool_count.h"
 #include "pool/pool_log.h"
@@ -137,6 +138,7 @@ record_count(StewardPool *pool, const StewardPoolCount *count, int64 now_ms,
 	pack_sample(count, &input, pool->connects_last, queues.waiting,
 				pool->pressure.level, &sample);
 	steward_pool_remember(pool, &sample);
+	steward_pressure_level_set((int) pool->pressure.level);
 	LWLockRelease(pool->lock);
 	return news;
 }

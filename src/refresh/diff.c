@@ -16,11 +16,7 @@
  * READ), a view that was changed since then is a serialization failure: rows
  * that the snapshot does not see would otherwise stay, beside the new ones.
  *
- * Everything that belongs to the view runs like REFRESH runs it, as its owner
- * in a security-restricted operation: planning (which evaluates functions),
- * execution, and the expressions and predicates of indexes.  The search path
- * is "pg_catalog, pg_temp" on all servers, as REFRESH has it since 17, and
- * settings that a function changes are restored.
+ * Everything that belongs to the view runs as its owner (matview_query.c).
  *
  * An error anywhere leaves nothing behind: the transaction undoes rows, and
  * user, settings, memory and temporary files are restored by its abort.
@@ -39,15 +35,7 @@
 #include "commands/tablecmds.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
-#include "rewrite/prs2lock.h"
-#include "rewrite/rewriteHandler.h"
-#include "storage/lmgr.h"
 #include "tcop/dest.h"
-#include "tcop/tcopprot.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -56,6 +44,8 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "refresh/diff.h"
+#include "refresh/matview_query.h"
+#include "refresh/refresh_progress.h"
 
 /* Where rows of the query go. */
 typedef struct DiffReceiver
@@ -64,28 +54,6 @@ typedef struct DiffReceiver
 	StewardMatch *match;
 	StewardRowHasher *hasher;
 } DiffReceiver;
-
-/*
- * Raise an error unless this is a materialized view that the user may refresh.
- * Takes no lock: a view that is dropped meanwhile is reported as missing.
- */
-void
-steward_diff_check(Oid view)
-{
-	char	   *name = get_rel_name(view);
-	char		kind = get_rel_relkind(view);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", view)));
-	if (kind != RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a materialized view", name)));
-	if (!STEWARD_MAY_MAINTAIN(view, GetUserId()))
-		aclcheck_error(STEWARD_MAINTAIN_ERROR, OBJECT_MATVIEW, name);
-}
 
 /*
  * Why the view cannot be refreshed by difference, as a phrase after "because",
@@ -112,24 +80,14 @@ steward_diff_obstacle(Oid view)
 }
 
 /*
- * Lock and open the view, and check all that the lock now protects.
+ * Open the view, which is locked, and check all that the lock protects.
  */
 static Relation
 open_view(Oid view)
 {
 	Relation	relation;
-	const char *obstacle;
-	char	   *name;
+	const char *obstacle = steward_diff_obstacle(view);
 
-	steward_diff_check(view);
-	name = get_rel_name(view);
-	LockRelationOid(view, ShareUpdateExclusiveLock);
-	if (name != NULL && get_rel_name(view) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("materialized view \"%s\" was dropped meanwhile", name)));
-	steward_diff_check(view);
-	obstacle = steward_diff_obstacle(view);
 	if (obstacle != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -141,26 +99,6 @@ open_view(Oid view)
 	relation = relation_open(view, NoLock);
 	CheckTableNotInUse(relation, "REFRESH MATERIALIZED VIEW");
 	return relation;
-}
-
-/*
- * The query of the view, a copy that may be changed.
- */
-static Query *
-view_query(Relation view)
-{
-	RuleLock   *rules = view->rd_rules;
-	RewriteRule *rule;
-
-	if (!view->rd_rel->relhasrules || rules == NULL || rules->numLocks != 1)
-		elog(ERROR, "materialized view \"%s\" does not have exactly one rule",
-			 RelationGetRelationName(view));
-	rule = rules->rules[0];
-	if (rule->event != CMD_SELECT || !rule->isInstead ||
-		list_length(rule->actions) != 1)
-		elog(ERROR, "the rule of materialized view \"%s\" is not a SELECT",
-			 RelationGetRelationName(view));
-	return copyObject(linitial_node(Query, rule->actions));
 }
 
 /* The functions of our receiver: only the middle one has work to do. */
@@ -175,7 +113,6 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	DiffReceiver *receiver = (DiffReceiver *) self;
 	StewardRowHash hash;
 
-	CHECK_FOR_INTERRUPTS();
 	steward_row_hash(receiver->hasher, slot, NULL, &hash);
 	steward_match_computed(receiver->match, &hash, slot);
 	return true;
@@ -186,24 +123,6 @@ end_receiver(DestReceiver *self)
 {
 }
 
-/* The rows of the query must be rows of the view. */
-static void
-check_row_type(Relation view, TupleDesc computed)
-{
-	TupleDesc	stored = RelationGetDescr(view);
-
-	if (computed->natts != stored->natts)
-		elog(ERROR, "query of materialized view \"%s\" has %d columns instead of %d",
-			 RelationGetRelationName(view), computed->natts, stored->natts);
-	for (int i = 0; i < stored->natts; i++)
-	{
-		if (TupleDescAttr(stored, i)->attisdropped ||
-			TupleDescAttr(stored, i)->atttypid != TupleDescAttr(computed, i)->atttypid)
-			elog(ERROR, "column %d of materialized view \"%s\" does not have the type of the query",
-				 i + 1, RelationGetRelationName(view));
-	}
-}
-
 /*
  * Execute the query of the view with the active snapshot and compare its rows.
  */
@@ -211,22 +130,6 @@ static void
 read_computed(Relation view, StewardMatch *match, StewardRowHasher *hasher)
 {
 	DiffReceiver receiver;
-	Query	   *query = view_query(view);
-	List	   *rewritten;
-	PlannedStmt *plan;
-	QueryDesc  *desc;
-	char	   *text;
-
-	text = psprintf("REFRESH MATERIALIZED VIEW %s",
-					quote_qualified_identifier(get_namespace_name(RelationGetNamespace(view)),
-											   RelationGetRelationName(view)));
-	AcquireRewriteLocks(query, true, false);
-	rewritten = QueryRewrite(query);
-	if (list_length(rewritten) != 1)
-		elog(ERROR, "query of a materialized view was rewritten to %d queries",
-			 list_length(rewritten));
-	plan = STEWARD_PLAN_QUERY(linitial_node(Query, rewritten), text,
-							  CURSOR_OPT_PARALLEL_OK);
 
 	memset(&receiver, 0, sizeof(receiver));
 	receiver.pub.receiveSlot = receive_row;
@@ -236,19 +139,7 @@ read_computed(Relation view, StewardMatch *match, StewardRowHasher *hasher)
 	receiver.pub.mydest = DestNone;
 	receiver.match = match;
 	receiver.hasher = hasher;
-
-	/* planning may have run functions: see what they did */
-	PushCopiedSnapshot(GetActiveSnapshot());
-	UpdateActiveSnapshotCommandId();
-	desc = CreateQueryDesc(plan, text, GetActiveSnapshot(), InvalidSnapshot,
-						   &receiver.pub, NULL, NULL, 0);
-	ExecutorStart(desc, 0);
-	check_row_type(view, desc->tupDesc);
-	STEWARD_EXECUTOR_RUN(desc);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	PopActiveSnapshot();
+	(void) steward_matview_execute(view, &receiver.pub);
 }
 
 /* Start to read the stored rows, in the order of the heap. */
@@ -275,6 +166,7 @@ read_stored(Relation view, StewardMatch *match, StewardRowHasher *hasher)
 		CHECK_FOR_INTERRUPTS();
 		steward_row_hash(hasher, slot, NULL, &hash);
 		steward_match_stored(match, &hash, &slot->tts_tid);
+		steward_progress_count(STEWARD_ROWS_COMPARED);
 		nrows++;
 	}
 	table_endscan(scan);
@@ -345,11 +237,15 @@ run_refresh(Relation view, int kilobytes, StewardDiffResult *result)
 
 	steward_row_hasher_init(&hasher);
 	steward_match_begin(&match, RelationGetDescr(view), kilobytes);
+	steward_progress_phase(STEWARD_PHASE_STORED);
 	nrows = read_stored(view, &match, &hasher);
 	check_unchanged_since(view, nrows);
 	steward_match_stored_done(&match);
+	steward_progress_phase(STEWARD_PHASE_COMPUTE);
 	read_computed(view, &match, &hasher);
+	steward_progress_phase(STEWARD_PHASE_COMPARE);
 	steward_match_finish(&match);
+	steward_progress_phase(STEWARD_PHASE_APPLY);
 	steward_diff_apply(view, GetActiveSnapshot(), &match, &hasher, result);
 	steward_match_end(&match);
 
@@ -359,9 +255,9 @@ run_refresh(Relation view, int kilobytes, StewardDiffResult *result)
 
 /*
  * Refresh a materialized view by difference, in the current transaction, which
- * keeps ShareUpdateExclusiveLock on it.  Raises an error, and changes nothing,
- * if the user may not, the view cannot be (steward_diff_obstacle()), the lock
- * is not granted within lock_timeout, or its query fails.
+ * holds ShareUpdateExclusiveLock on it and has checked the user.  Raises an
+ * error, and changes nothing, if the view cannot be (steward_diff_obstacle())
+ * or its query fails.
  */
 void
 steward_diff_refresh(Oid oid, StewardDiffResult *result)
@@ -369,28 +265,21 @@ steward_diff_refresh(Oid oid, StewardDiffResult *result)
 	int			kilobytes = steward_refresh_diff_memory;
 	Relation	view = open_view(oid);
 	ErrorContextCallback context;
-	Oid			userid;
-	int			sec_context;
-	int			nestlevel;
+	StewardOwnerContext owner;
 
 	context.callback = add_context;
 	context.arg = RelationGetRelationName(view);
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(view->rd_rel->relowner,
-						   sec_context | SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	RestrictSearchPath();
+	steward_matview_enter_owner(view, &owner);
 
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
 	run_refresh(view, kilobytes, result);
 	PopActiveSnapshot();
 
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(userid, sec_context);
+	steward_matview_leave_owner(&owner);
 	error_context_stack = context.previous;
 
 	relation_close(view, NoLock);

@@ -12,7 +12,6 @@
 
 #include "refresh/diff_apply.h"
 
-extern void steward_diff_check(Oid view);
 extern const char *steward_diff_obstacle(Oid view);
 extern void steward_diff_refresh(Oid view, StewardDiffResult *result);
 
