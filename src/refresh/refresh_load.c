@@ -230,7 +230,8 @@ order_views(LoadedViews *all)
 
 /*
  * Was it a crash that ended the refresh of this view?  Not if its worker had
- * the time to say that it ends, or the server was shut down in between.
+ * the time to say that it ends, or the server was shut down in between, or if
+ * shared memory is older, which no crash survives (the database may be a copy).
  */
 static bool
 has_crashed(StewardRegistry *registry, const LoadedView *loaded)
@@ -246,10 +247,8 @@ has_crashed(StewardRegistry *registry, const LoadedView *loaded)
 		view->interrupted = false;
 	}
 	LWLockRelease(registry->lock);
-	if (interrupted)
-		return false;
-	return loaded->running_since >= steward_shmem_start_time() ||
-		!registry->clean_start;
+	return !interrupted && !registry->clean_start &&
+		loaded->running_since < steward_shmem_start_time();
 }
 
 /* Note how a refresh has ended that could not do so itself. */

@@ -172,5 +172,6 @@ extern bool steward_registry_is_held(StewardRegistry *registry, Oid database,
 									 TimestampTz now);
 extern void steward_registry_hold(Oid database);
 extern void steward_registry_release(void);
+extern void steward_registry_end_workers(Oid database);
 
 #endif							/* STEWARD_REFRESH_SHARED_H */
