@@ -115,14 +115,18 @@ wait_for_lock(Oid view)
 	AtEOXact_GUC(false, nestlevel);
 }
 
-/* Does anybody wait for a lock on the view that this transaction holds? */
+/*
+ * Does anybody wait for a lock on the view that this transaction holds?
+ * Weaker locks may be on the fast path, where the server cannot tell (and does
+ * not survive the question); a refresh holds a stronger one.
+ */
 static bool
 others_wait(Oid view)
 {
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
-	for (LOCKMODE mode = AccessShareLock; mode < AccessExclusiveLock; mode++)
+	for (LOCKMODE mode = ShareUpdateExclusiveLock; mode < AccessExclusiveLock; mode++)
 		if (LockHeldByMe(&tag, mode, false) &&
 			LockHasWaiters(&tag, mode, false))
 			return true;

@@ -12,7 +12,7 @@
  * lock is some catalog rows, and the commit.
  *
  * The exclusive lock is asked for in short tries (matview_lock.c), for
- * PATIENCE_MS in total; then the refresh fails.  It is granted on the view,
+ * a hundred times pg_steward.lock_timeout in total; then the refresh fails.  It is granted on the view,
  * its indexes and its TOAST table together: nobody can be waited for after it.
  * VACUUM of the TOAST table takes no lock on the view, so that is locked at
  * the start, too.
@@ -59,6 +59,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/guc.h"
 #include STEWARD_MAKE_HEAP_HEADER
 #include "refresh/exchange_files.h"
 #include "refresh/matview_lock.h"
@@ -66,8 +67,11 @@
 #include "refresh/refresh_progress.h"
 #include "refresh/swap.h"
 
-/* How long to try for the exclusive lock before all work is thrown away. */
-#define PATIENCE_MS 30000
+/*
+ * How long to try for the exclusive lock before all work is thrown away, as a
+ * multiple of pg_steward.lock_timeout: 10 s by default.
+ */
+#define PATIENCE 100
 
 /* Does an expression refer to the row as a whole? */
 static bool
@@ -288,7 +292,7 @@ steward_swap_refresh(Oid oid, char **note)
 
 	steward_progress_phase(STEWARD_PHASE_LOCK);
 	steward_matview_lock_exclusive(oid, relations_to_lock(view, indexes),
-								   PATIENCE_MS);
+								   steward_lock_timeout * PATIENCE);
 	CheckTableNotInUse(view, "REFRESH MATERIALIZED VIEW");
 	steward_progress_phase(STEWARD_PHASE_EXCHANGE);
 	if (!RelationIsPopulated(view))

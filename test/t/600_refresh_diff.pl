@@ -1,5 +1,6 @@
-# Differential refresh of random views, over random changes: after each, the
-# view equals its query and every index its table.  Then what regression tests
+# Differential refresh of random views, over random changes, and now and then a
+# refresh by exchange of files: after each, the view equals its query and every
+# index its table.  Then what regression tests
 # cannot do: temporary files that run out, crashes, a standby.
 #
 # PG_STEWARD_FUZZ_ROUNDS sets the number of views (default 6),
@@ -100,14 +101,16 @@ sub change
 	my $part = pick(1, 2, 10, 100);
 
 	return pick(
-		"INSERT INTO $table SELECT (SELECT coalesce(max(id), 0) FROM $table) + g, g % 10, "
+		"INSERT INTO $table SELECT (SELECT coalesce(max(id), 0) FROM $table) + g, g % 10, (SELECT coalesce(max(u), 0) FROM $table) + g, "
 		  . values_of(@columns) . " FROM generate_series(1, $rows) g",
 		"INSERT INTO $table SELECT * FROM $table WHERE id IS NULL AND k % $part = 0",
-		"INSERT INTO $table SELECT NULL, 1, " . join(', ', ('NULL') x @columns) . " FROM generate_series(1, $rows)",
+		"INSERT INTO $table SELECT NULL, 1, NULL, " . join(', ', ('NULL') x @columns) . " FROM generate_series(1, $rows)",
 		"UPDATE $table SET c$column = $value WHERE coalesce(id, 1) % $part = 0",
 		"UPDATE $table SET k = k + 1 WHERE coalesce(id, 0) % $part = 0",
 		"UPDATE $table SET id = (SELECT max(id) + min(id) FROM $table) - id WHERE id IS NOT NULL",
 		"UPDATE $table SET id = id + 1",
+		"UPDATE $table SET u = (SELECT max(u) + min(u) FROM $table) - u",
+		"UPDATE $table SET u = w.u FROM (SELECT id, lead(u, 1, (SELECT min(u) FROM $table)) OVER (ORDER BY u) AS u FROM $table WHERE u IS NOT NULL) w WHERE w.id = $table.id",
 		"DELETE FROM $table WHERE coalesce(id, k) % $part = 0",
 		pick("TRUNCATE $table", 'SELECT 1', 'SELECT 1'));
 }
@@ -122,7 +125,7 @@ for my $round (1 .. $rounds)
 	my $fill = pick(100, 70, 20);
 	my $unique = rand() < 0.6;
 	my $query = $unique
-	  ? pick("SELECT * FROM t$round", "SELECT id, t.k + 1 AS k, t FROM t$round t")
+	  ? pick("SELECT * FROM t$round", "SELECT id, t.k + 1 AS k, u, t FROM t$round t")
 	  : pick("SELECT * FROM t$round", "SELECT * FROM t$round UNION ALL SELECT * FROM t$round WHERE k = 1",
 		"SELECT k, count(*) AS id, array_agg(t.c0::text ORDER BY t.c0::text) AS a FROM t$round t GROUP BY k");
 	my @indexes = map { "CREATE $_" } grep { rand() < 0.5 } (
@@ -131,10 +134,12 @@ for my $round (1 .. $rounds)
 	push @indexes, "CREATE UNIQUE INDEX ON m$round (id)" if $unique;
 	push @indexes, "CREATE UNIQUE INDEX ON m$round ((id * 2)) INCLUDE (k)" if $unique && rand() < 0.5;
 	push @indexes, "CREATE UNIQUE INDEX ON m$round (k, id) WHERE k < 5" if $unique && rand() < 0.5;
+	push @indexes, "CREATE UNIQUE INDEX ON m$round (u)" if $unique && rand() < 0.5;
+	my $kind = pick('TABLE', 'TABLE', 'UNLOGGED TABLE');
 
 	my @statements = (
-		"CREATE TABLE t$round (id int, k int, $list)",
-		"INSERT INTO t$round SELECT g, g % 10, " . values_of(@columns) . " FROM generate_series(1, $rows) g",
+		"CREATE $kind t$round (id int, k int, u int, $list)",
+		"INSERT INTO t$round SELECT g, g % 10, g, " . values_of(@columns) . " FROM generate_series(1, $rows) g",
 		"CREATE MATERIALIZED VIEW m$round WITH (fillfactor = $fill) AS $query",
 		@indexes, "SET pg_steward.refresh_diff_memory = '$memory'");
 	my $failed = 0;
@@ -143,15 +148,16 @@ for my $round (1 .. $rounds)
 	for my $step (1 .. 6)
 	{
 		my $changes = join ";\n", map { change("t$round", @columns) } 1 .. pick(0, 1, 1, 2);
+		my $method = pick('diff', 'diff', 'diff', 'swap');
 		my $result = $node->safe_psql(
 			'postgres', "SET pg_steward.refresh_diff_memory = '$memory'; SET client_min_messages = error;
-			$changes; SELECT method_used FROM refresh_matview_now('m$round', 'diff');
+			$changes; SELECT method_used FROM refresh_matview_now('m$round', '$method');
 			SELECT rows_inserted, rows_deleted, rows_updated FROM refresh_matview_now('m$round', 'diff');
 			SELECT differs('m$round'), corrupt('m$round')");
 		my @lines = split /\n/, $result;
-		next if $lines[-3] eq 'diff' && $lines[-2] eq '0|0|0' && $lines[-1] eq '0|0';
+		next if $lines[-3] eq $method && $lines[-2] eq '0|0|0' && $lines[-1] eq '0|0';
 		$failed++;
-		diag "view: $session\nchanges: $changes\nresult: $result";
+		diag "view: $session\nmethod: $method\nchanges: $changes\nresult: $result";
 	}
 	is($failed, 0, "view $round, $rows rows, $memory, fillfactor $fill, " . @indexes . ' indexes');
 }
@@ -212,7 +218,7 @@ $node->safe_psql('postgres', q{
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', q{SELECT differs('view'), corrupt('view'), count(*) FROM view}),
 	'0|0|16000', 'rows on the standby');
-for my $method (qw(auto diff plain))
+for my $method (qw(auto diff plain swap))
 {
 	($status, $out, $error) = $standby->psql('postgres', "SELECT refresh_matview_now('view', '$method')");
 	like($error, qr/cannot execute refresh_matview_now\(\) during recovery/, "$method on the standby");
