@@ -191,6 +191,8 @@ REGRESS = \
 	replication \
 	index_bloat \
 	refresh_diff \
+	matview_cron \
+	matview_policy \
 	refresh_swap \
 	privileges
 REGRESS_OPTS   = $(TEMP)

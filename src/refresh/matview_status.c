@@ -378,7 +378,7 @@ append_policy(StewardRows *rows, const StatusRow *row, TimestampTz next_due,
 		steward_rows_null(rows);
 	else
 		steward_rows_float8(rows,
-							(double) Max(now - next_due, 0) / USECS_PER_SEC);
+							(double) (Max(now - next_due, 0) / 1000) / 1000);
 	steward_rows_int32(rows, policy->consecutive_failures);
 	steward_rows_text(rows, policy->last_sqlstate);
 	if (row->error == NULL || details)

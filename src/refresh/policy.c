@@ -26,6 +26,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "mb/pg_wchar.h"
@@ -47,6 +49,10 @@
 
 /* Rows of the history that one result may remove. */
 #define PRUNE_ROWS "1000"
+
+/* Rows of the history that one view may have, and how often that is checked. */
+#define MAX_ROWS_OF_VIEW "10000"
+#define PRUNE_EVERY 100
 
 /* Bytes of an error message that are kept. */
 #define MAX_ERROR_BYTES 1000
@@ -186,6 +192,13 @@ changed_ratio(const StewardRefreshOutcome *result)
 	return total > 0 ? (double) changed / (double) total : 0;
 }
 
+/* To microseconds: more is noise. */
+static double
+round_ms(double ms)
+{
+	return rint(ms * 1000) / 1000;
+}
+
 /* An error's message as a value, cut at the end of a character. */
 static StewardArg
 error_arg(const char *error)
@@ -198,7 +211,11 @@ error_arg(const char *error)
 	return steward_arg_text(pnstrdup(error, length));
 }
 
-/* The state after a good refresh. */
+/*
+ * The state after a good refresh, whose history is written.  The typical
+ * duration is the one that nine of ten of the latest ones kept, interpolated
+ * as percentile_cont() does it.
+ */
 static void
 write_success(Oid view, const StewardRun *run)
 {
@@ -208,7 +225,7 @@ write_success(Oid view, const StewardRun *run)
 	args[0] = steward_arg_oid(view);
 	args[1] = steward_arg_time(run->started);
 	args[2] = steward_arg_text(steward_refresh_method_name(run->result.method));
-	args[3] = steward_arg_float8(run->result.duration_ms);
+	args[3] = steward_arg_float8(round_ms(run->result.duration_ms));
 	args[4] = steward_arg_count(rows_changed(&run->result));
 	args[5] = steward_arg_float8(ratio);
 	args[5].isnull = ratio < 0;
@@ -217,6 +234,11 @@ write_success(Oid view, const StewardRun *run)
 							   "   SET last_ok = $2, last_attempt = $2, last_method = $3,"
 							   "       last_duration_ms = $4, last_rows_changed = $5,"
 							   "       delta_ratio = coalesce(delta_ratio + " DELTA_WEIGHT " * ($6 - delta_ratio), $6, delta_ratio),"
+							   "       typical_duration_ms ="
+							   "       (SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY r.duration_ms)"
+							   "          FROM (SELECT h.duration_ms FROM steward.matview_refresh_history h"
+							   "                 WHERE h.matview = $1 AND h.outcome IN ('ok', 'verified_equal')"
+							   "                 ORDER BY h.id DESC LIMIT " TYPICAL_RUNS ") r),"
 							   "       last_wal_bytes = $7, consecutive_failures = 0, crash_count = 0,"
 							   "       last_error = NULL, last_sqlstate = NULL, not_before = NULL,"
 							   "       suspended = NULL, running_since = NULL, skips = 0"
@@ -244,13 +266,17 @@ write_failure(Oid view, const StewardRun *run)
 							   " WHERE matview = $1", 8, args);
 }
 
-/* Add the run to the history. */
-static void
+/*
+ * Add the run to the history.  Returns the number of its row, -1 if there is no
+ * policy any more.
+ */
+static int64
 write_history(Oid view, const StewardRun *run, bool good)
 {
 	const StewardRefreshOutcome *result = &run->result;
 	TimestampTz now = GetCurrentTimestamp();
 	StewardArg	args[14];
+	bool		isnull;
 
 	args[0] = steward_arg_oid(view);
 	args[1] = steward_arg_time(run->started);
@@ -262,18 +288,20 @@ write_history(Oid view, const StewardRun *run, bool good)
 	args[7] = steward_arg_count(good ? result->nupdated : -1);
 	args[8] = steward_arg_count(good ? result->wal_bytes : -1);
 	args[9] = steward_arg_count(good ? result->temp_bytes : -1);
-	args[10] = steward_arg_float8(result->cpu_ms);
+	args[10] = steward_arg_float8(round_ms(result->cpu_ms));
 	args[10].isnull = !good;
-	args[11] = steward_arg_float8(good ? result->duration_ms :
+	args[11] = steward_arg_float8(good ? round_ms(result->duration_ms) :
 								  (double) Max(now - run->started, 0) / 1000.0);
 	args[12] = steward_arg_text(run->sqlstate);
 	args[13] = error_arg(run->error);
-	steward_policy_table_write("INSERT INTO steward.matview_refresh_history"
+	if (steward_policy_table_write("INSERT INTO steward.matview_refresh_history"
 							   " (matview, started, finished, method, outcome, rows_inserted, rows_deleted,"
 							   "  rows_updated, wal_bytes, temp_bytes, cpu_ms, duration_ms, sqlstate, error)"
 							   " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
-							   "  WHERE EXISTS (SELECT FROM steward.matview_policy WHERE matview = $1)",
-							   14, args);
+							   "  WHERE EXISTS (SELECT FROM steward.matview_policy WHERE matview = $1)"
+							   " RETURNING id", 14, args) == 0)
+		return -1;
+	return DatumGetInt64(steward_query_value(0, 1, &isnull));
 }
 
 /* Remove what is too old, some rows at a time. */
@@ -291,22 +319,21 @@ prune_history(void)
 }
 
 /*
- * The duration that nine of ten of the latest good refreshes kept, by linear
- * interpolation as percentile_cont() does it.
+ * A view that is refreshed each second leaves more in that time than anybody
+ * reads: remove what is beyond a number of rows.
  */
 static void
-write_typical_duration(Oid view)
+prune_view(Oid view)
 {
 	StewardArg	args[1];
 
 	args[0] = steward_arg_oid(view);
-	steward_policy_table_write("UPDATE steward.matview_state s"
-							   "   SET typical_duration_ms ="
-							   "       (SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY r.duration_ms)"
-							   "          FROM (SELECT h.duration_ms FROM steward.matview_refresh_history h"
-							   "                 WHERE h.matview = $1 AND h.outcome IN ('ok', 'verified_equal')"
-							   "                 ORDER BY h.id DESC LIMIT " TYPICAL_RUNS ") r)"
-							   " WHERE s.matview = $1", 1, args);
+	steward_policy_table_write("DELETE FROM steward.matview_refresh_history"
+							   " WHERE matview = $1"
+							   "   AND id <= (SELECT id FROM steward.matview_refresh_history"
+							   "               WHERE matview = $1"
+							   "               ORDER BY id DESC OFFSET " MAX_ROWS_OF_VIEW " LIMIT 1)",
+							   1, args);
 }
 
 /*
@@ -319,18 +346,18 @@ steward_policy_finished(Oid view, const StewardRun *run)
 	bool		good = strcmp(run->outcome, "ok") == 0 ||
 		strcmp(run->outcome, "verified_equal") == 0;
 	StewardTableScope scope;
+	int64		id;
 
 	if (!steward_policy_table_begin(&scope))
 		return;
-	write_history(view, run, good);
+	id = write_history(view, run, good);
 	if (good)
-	{
 		write_success(view, run);
-		write_typical_duration(view);
-	}
 	else
 		write_failure(view, run);
 	prune_history();
+	if (id % PRUNE_EVERY == 0)
+		prune_view(view);
 	steward_policy_table_end(&scope);
 }
 

@@ -137,7 +137,7 @@ CREATE INDEX matview_refresh_history_matview_id_idx ON steward.matview_refresh_h
 CREATE INDEX matview_refresh_history_finished_idx ON steward.matview_refresh_history (finished);
 SELECT pg_catalog.pg_extension_config_dump('steward.matview_refresh_history', 'WHERE false');
 COMMENT ON TABLE steward.matview_refresh_history IS
-'refreshes by the background worker, kept for pg_steward.refresh_history_retention days; not dumped; superusers may read it';
+'refreshes by the background worker, kept for pg_steward.refresh_history_retention days, at most 10000 rows or so a view; not dumped; superusers may read it';
 COMMENT ON SEQUENCE steward.matview_refresh_history_id_seq IS 'numbers of steward.matview_refresh_history';
 COMMENT ON COLUMN steward.matview_refresh_history.id IS 'number of the row';
 COMMENT ON COLUMN steward.matview_refresh_history.matview IS 'the materialized view; a number if it was dropped since';
