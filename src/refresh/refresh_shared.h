@@ -81,6 +81,7 @@ typedef struct StewardRefreshDatabase
 	StewardDatabaseState state;
 	bool		listed;			/* used while the list is read */
 	bool		reload;			/* a worker is to load the policies */
+	TimestampTz loaded_at;
 	int			first_view;
 	int			nviews;
 	int			first_upstream;
