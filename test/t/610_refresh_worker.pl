@@ -195,7 +195,7 @@ wait_for(q{runs('longer', 'yielded') = 1}, 'the refresh gave way');
 shop(q{SELECT unschedule_matview_refresh('longer')});
 
 # A limit of time.
-shop(q{SELECT schedule_matview_refresh('longer', every => '1 day', max_runtime => '100 ms')});
+shop(q{SELECT schedule_matview_refresh('longer', every => '1 day', max_runtime => '1 s')});
 wait_for(q{runs('longer', 'failed') = 1}, 'a refresh that takes too long is cancelled');
 is(value(q{(SELECT last_sqlstate FROM steward.matview_state WHERE matview = 'longer'::regclass)}), '57014', 'and noted');
 shop(q{SELECT unschedule_matview_refresh('longer')});
