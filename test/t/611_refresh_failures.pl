@@ -102,6 +102,7 @@ wait_for('store', q{EXISTS (SELECT FROM steward.matview_refresh_history)}, 'the 
 $node->safe_psql('store', q{SELECT schedule_matview_refresh('long', every => '1 s', method => 'diff')});
 wait_for('store', $runs_long, 'and a long refresh');
 is($node->psql('postgres', 'DROP DATABASE store'), 0, 'DROP DATABASE');
+$node->safe_psql('postgres', 'DROP TABLESPACE elsewhere');
 
 # ---------------------------------------------------- shutdown, end of workers
 
