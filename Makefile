@@ -194,6 +194,7 @@ REGRESS = \
 	matview_cron \
 	matview_policy \
 	refresh_swap \
+	freshness \
 	privileges
 REGRESS_OPTS   = $(TEMP)
 ISOLATION      = bloat_locks index_builds locked_relations refresh_diff refresh_locks

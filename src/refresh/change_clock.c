@@ -54,8 +54,9 @@
  * moves slots for them.  Prepared transactions that are not in the list, those
  * of before a restart or promotion, are found by whoever ticks, and count as
  * changing everything in their database.  If definitions are among the
- * changes, an entry stays for LINGER after its end and is moved with each
- * check, since messages about it may still be on their way.
+ * changes, an entry stays, and they are moved by each check, as long as the
+ * transaction has the lock on its number: that is released after messages
+ * were sent.
  *
  * Only relations that somebody wants to watch have a tag on the board; the
  * tag is set before the tick, so a commit that matters finds it.  Others, such
@@ -95,6 +96,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
+#include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "utils/guc_tables.h"
@@ -102,7 +104,6 @@
 #include "utils/pgstat_internal.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/guc.h"
@@ -112,7 +113,6 @@
 #define NDATABASES 1024			/* slots of whole databases */
 #define MAX_PREPARED_CHANGES 16 /* of one prepared transaction */
 #define MAX_INVALIDATED 64		/* of one transaction, by name */
-#define LINGER (INT64CONST(60) * USECS_PER_SEC)
 #define TAG_NONE 0
 #define TAG_MANY PG_UINT32_MAX
 
@@ -144,7 +144,7 @@ typedef struct PreparedEntry
 	int			procno;			/* of the backend that prepares it, or -1 */
 	bool		everything;		/* it may have changed all relations */
 	bool		definitions;	/* some changes are of definitions */
-	TimestampTz finished;		/* seen to be at its end; 0 before */
+	bool		finished;		/* seen to be at its end */
 	int			nchanges;
 	PreparedChange changes[MAX_PREPARED_CHANGES];
 } PreparedEntry;
@@ -456,7 +456,26 @@ is_running(const PreparedEntry *entry)
 	return false;
 }
 
-/* Move the slots of what a prepared transaction changed. */
+/*
+ * Does a prepared transaction still have the lock on its number?  It does
+ * until all messages about what it changed have been sent.
+ */
+static bool
+has_lock(const PreparedEntry *entry)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_TRANSACTION(tag, XidFromFullTransactionId(entry->xid));
+	if (LockAcquire(&tag, ShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, ShareLock, true);
+	return false;
+}
+
+/*
+ * Move the slots of what a prepared transaction changed: of data once, of
+ * definitions each time.
+ */
 static void
 move_prepared(const PreparedEntry *entry)
 {
@@ -464,10 +483,18 @@ move_prepared(const PreparedEntry *entry)
 
 	pg_memory_barrier();
 	time = pg_atomic_read_u64(&local.clock->now);
-	if (entry->everything)
-		steward_clock_move_database(entry->database);
-	for (int i = 0; i < entry->nchanges; i++)
-		move_relation(entry->changes[i].hash, entry->changes[i].change, time);
+	for (int change = 0; change < STEWARD_CHANGES; change++)
+	{
+		if (change == STEWARD_CHANGE_DATA && entry->finished)
+			continue;
+		if (entry->everything)
+			move_to(&database_slot(entry->database)->moved[change], time);
+		for (int i = 0; i < entry->nchanges; i++)
+		{
+			if (entry->changes[i].change == change)
+				move_relation(entry->changes[i].hash, change, time);
+		}
+	}
 }
 
 /* Forget an entry.  The caller holds the lock exclusively. */
@@ -482,12 +509,11 @@ free_prepared(PreparedEntry *entry)
 static void
 settle_locked(void)
 {
-	TimestampTz now = 0;
-
 	for (uint32 i = 0; i < local.clock->nprepared_max; i++)
 	{
 		PreparedEntry *entry = &local.prepared[i];
 		bool		running;
+		bool		lingers;
 
 		if (!FullTransactionIdIsValid(entry->xid))
 			continue;
@@ -497,13 +523,10 @@ settle_locked(void)
 		if (running)
 			continue;
 
+		lingers = (entry->definitions || entry->everything) && has_lock(entry);
 		move_prepared(entry);
-		if (now == 0)
-			now = GetCurrentTimestamp();
-		if (entry->finished == 0)
-			entry->finished = now;
-		if (!(entry->definitions || entry->everything) ||
-			entry->finished > now || now - entry->finished > LINGER)
+		entry->finished = true;
+		if (!lingers)
 			free_prepared(entry);
 	}
 }

@@ -502,19 +502,30 @@ note_definition(const StewardMark *read, uint64 base, bool same)
 	return now;
 }
 
-/* Is the view populated?  False also if it does not exist. */
+/* Is this a relation without data?  False if it does not exist. */
 static bool
-is_populated(Oid view)
+is_unpopulated(Oid view)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
-	bool		populated = false;
+	bool		populated = true;
 
 	if (HeapTupleIsValid(tuple))
 	{
 		populated = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
 		ReleaseSysCache(tuple);
 	}
-	return populated;
+	return !populated;
+}
+
+/* What made a view stale. */
+static char *
+why_stale(Oid view)
+{
+	StewardMark mark;
+
+	if (copy_of_mark(view, &mark) && pg_atomic_read_u32(&mark.redefined) != 0)
+		return pstrdup("its definition has changed");
+	return pstrdup("what it reads has changed");
 }
 
 /* Why nothing is known, though the view could be followed. */
@@ -525,7 +536,7 @@ why_no_mark(void)
 		return pstrdup("pg_steward is not loaded at server start");
 	if (RecoveryInProgress())
 		return pstrdup("the server is a standby");
-	return pstrdup("it has not been refreshed by pg_steward since the server started");
+	return pstrdup("no suitable refresh by pg_steward since the server started");
 }
 
 /*
@@ -546,7 +557,7 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 
 	*reason = NULL;
 	*stale_since = 0;
-	if (!is_populated(view))
+	if (is_unpopulated(view))
 		return STEWARD_NEVER_POPULATED;
 
 	if (!steward_clock_runs() || RecoveryInProgress() ||
@@ -560,7 +571,7 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 	state = steward_freshness_peek(MyDatabaseId, view, stale_since, &recheck);
 	if (state == STEWARD_STALE)
 	{
-		*reason = pstrdup("what it reads has changed");
+		*reason = why_stale(view);
 		return state;
 	}
 	if (IsBackgroundWorker && mark.settings != 0 &&
@@ -590,7 +601,7 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 	/* once more, for the rows: time has passed */
 	state = steward_freshness_peek(MyDatabaseId, view, stale_since, &recheck);
 	if (state == STEWARD_STALE)
-		*reason = pstrdup("what it reads has changed");
+		*reason = why_stale(view);
 	else if (state == STEWARD_UNKNOWN)
 		*reason = why_no_mark();
 	return state;
