@@ -92,6 +92,8 @@ OBJS = \
 	src/pool/refusals.o \
 	src/pool/sampler.o \
 	src/refresh/change_clock.o \
+	src/refresh/clock_board.o \
+	src/refresh/clock_prepared.o \
 	src/refresh/cron.o \
 	src/refresh/ddl_hooks.o \
 	src/refresh/determinism.o \

@@ -44,6 +44,5 @@ extern bool steward_clock_moved(uint32 hash, StewardChange change,
 								uint64 since);
 extern bool steward_clock_database_moved(Oid database, StewardChange change,
 										 uint64 since);
-extern void steward_clock_move_database(Oid database);
 
 #endif							/* STEWARD_CHANGE_CLOCK_H */
