@@ -300,11 +300,10 @@ ask_registry(const StatusRow *row, const char **doing)
 	bool		running = false;
 	bool		queued = false;
 
-	*doing = "";
 	if (!steward_is_preloaded() || RecoveryInProgress())
-		return 0;
-	if (!steward_registry_look(MyDatabaseId, row->view, &next_due, &running,
-							   &queued))
+		next_due = 0;
+	else if (!steward_registry_look(MyDatabaseId, row->view, &next_due,
+									&running, &queued))
 	{
 		/* no worker has read the policy yet */
 		next_due = steward_schedule_next(&policy->schedule,
@@ -317,8 +316,8 @@ ask_registry(const StatusRow *row, const char **doing)
 		*doing = psprintf(", %s", policy->suspended);
 	else if (policy->paused)
 		*doing = ", paused";
-	else if (queued)
-		*doing = ", queued";
+	else
+		*doing = queued ? ", queued" : "";
 	if (policy->suspended != NULL || policy->paused ||
 		TIMESTAMP_NOT_FINITE(next_due))
 		return 0;

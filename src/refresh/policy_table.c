@@ -173,6 +173,7 @@ steward_arg_float8(double value)
 	return make_arg(FLOAT8OID, Float8GetDatum(value), false);
 }
 
+/* A text, null for NULL. */
 StewardArg
 steward_arg_text(const char *value)
 {
@@ -180,12 +181,14 @@ steward_arg_text(const char *value)
 					value == NULL);
 }
 
+/* A truth value. */
 StewardArg
 steward_arg_bool(bool value)
 {
 	return make_arg(BOOLOID, BoolGetDatum(value), false);
 }
 
+/* A moment, null for 0. */
 StewardArg
 steward_arg_time(TimestampTz value)
 {

@@ -115,7 +115,7 @@ $node->safe_psql('postgres', q{
 wait_for('postgres', q{count(*) = 1 FROM get_matview_status() WHERE matview_name = 'good' AND last_ok IS NOT NULL},
 	'refreshed');
 $node->safe_psql('postgres', q{UPDATE base SET id = id + 1000 WHERE id <= 10; DELETE FROM base WHERE id = 20});
-wait_for('postgres', q{count(*) = 1 FROM get_matview_status() WHERE matview_name = 'good' AND rows_changed > 0},
+wait_for('postgres', q{count(*) = 1 FROM get_matview_refresh_history('good') WHERE rows_deleted > 0},
 	'a change is noted');
 is($node->safe_psql('postgres', q{
 		SELECT rows_changed, last_method, wal_bytes > 0, last_duration_ms > 0, consecutive_failures
