@@ -11,7 +11,7 @@
  * stop workers with a command that is going to fail.
  *
  * Creating, updating and dropping the extension makes the launcher look at the
- * database when that is committed.
+ * database when that is committed; a worker in it ends when it is dropped.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -44,7 +44,9 @@ static struct
 {
 	ProcessUtility_hook_type prev_utility;
 	object_access_hook_type prev_access;
-	bool		list_changed;	/* by this transaction */
+	/* by this transaction */
+	bool		list_changed;	/* databases were created, renamed, moved */
+	bool		dropped;		/* the extension, in this database */
 }			hooks;
 
 /* May the current user create databases? */
@@ -185,19 +187,25 @@ access_object(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			 (access == OAT_DROP || access == OAT_POST_CREATE ||
 			  access == OAT_POST_ALTER) &&
 			 objectId == get_extension_oid("pg_steward", true))
+	{
 		steward_policy_changed();
+		hooks.dropped = access == OAT_DROP;
+	}
 }
 
-/* Databases were created, renamed or moved: tell it when that is committed. */
+/* What is to be told only when it is committed. */
 static void
 end_transaction(XactEvent event, void *arg)
 {
-	if (!hooks.list_changed)
-		return;
 	if (event == XACT_EVENT_COMMIT)
-		steward_registry_flag_list();
+	{
+		if (hooks.list_changed)
+			steward_registry_flag_list();
+		if (hooks.dropped)
+			steward_registry_end_workers(MyDatabaseId);
+	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		hooks.list_changed = false;
+		hooks.list_changed = hooks.dropped = false;
 }
 
 /* Install the hooks, while the library is being preloaded. */

@@ -34,7 +34,7 @@
 #include "refresh/refresh_due.h"
 
 /* From a change until a worker looks at the view, in milliseconds. */
-#define NOTICE_MS 1200
+#define NOTICE_MS 1500
 
 #define US_PER_MS INT64CONST(1000)
 

@@ -92,6 +92,17 @@ end_workers(StewardRegistry *registry, Oid database, bool tell)
 }
 
 /*
+ * Have workers in a database end, without waiting for that.  No error and no
+ * memory: may be called while a transaction commits.
+ */
+void
+steward_registry_end_workers(Oid database)
+{
+	if (steward_registry() != NULL)
+		(void) end_workers(steward_registry(), database, true);
+}
+
+/*
  * Put a hold on a database until steward_registry_release(), and wait until
  * our workers have left it, but not longer than WAIT_MS: the statement itself
  * waits for sessions, too.

@@ -349,13 +349,21 @@ dispatch(StewardRegistry *registry, TimestampTz now, int64 now_ms,
 	}
 }
 
-/* When to look again, in milliseconds. */
+/*
+ * When to look again, in milliseconds: soon enough for changes to be noticed,
+ * and when the next view is due.
+ */
 static long
 next_look(StewardRegistry *registry)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
 	long		wait = IDLE_MS;
 
 	LWLockAcquire(registry->lock, LW_SHARED);
+	for (int i = 0; i < registry->nviews; i++)
+		if (registry->views[i].next_due > now)
+			next = Min(next, registry->views[i].next_due);
 	if (registry->nviews > 0 || registry->nwaiting > 0)
 		wait = TICK_MS;
 	for (int i = 0; i < registry->ndatabases && wait > TICK_MS; i++)
@@ -368,7 +376,7 @@ next_look(StewardRegistry *registry)
 	LWLockRelease(registry->lock);
 	if (pg_atomic_read_u32(&registry->flag_list) != 0)
 		wait = Min(wait, TICK_MS);
-	return wait;
+	return Min(wait, TimestampDifferenceMilliseconds(now, next) + 1);
 }
 
 /* The task. */

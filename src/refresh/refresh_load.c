@@ -30,6 +30,7 @@
 #include "base/shmem.h"
 #include "refresh/matview_sources.h"
 #include "refresh/policy.h"
+#include "refresh/policy_table.h"
 #include "refresh/refresh_backoff.h"
 #include "refresh/refresh_load.h"
 
@@ -48,6 +49,7 @@ typedef struct LoadedView
 {
 	StewardRefreshView view;
 	TimestampTz running_since;
+	bool		quarantined;	/* only users end that */
 	List	   *matviews;		/* Oids that it reads */
 	VisitState	visit;
 	int			position;		/* in the result */
@@ -158,6 +160,8 @@ read_policies(LoadedViews *all)
 		memset(loaded, 0, sizeof(*loaded));
 		fill_view(&loaded->view, policy, now);
 		loaded->running_since = policy->running_since;
+		loaded->quarantined = policy->suspended != NULL &&
+			strcmp(policy->suspended, "quarantined") == 0;
 		read_sources(loaded);
 	}
 	PopActiveSnapshot();
@@ -230,7 +234,8 @@ order_views(LoadedViews *all)
 
 /*
  * Was it a crash that ended the refresh of this view?  Not if its worker had
- * the time to say that it ends, or the server was shut down in between.
+ * the time to say that it ends, or the server was shut down in between, or if
+ * shared memory is older, which no crash survives (the database may be a copy).
  */
 static bool
 has_crashed(StewardRegistry *registry, const LoadedView *loaded)
@@ -246,10 +251,8 @@ has_crashed(StewardRegistry *registry, const LoadedView *loaded)
 		view->interrupted = false;
 	}
 	LWLockRelease(registry->lock);
-	if (interrupted)
-		return false;
-	return loaded->running_since >= steward_shmem_start_time() ||
-		!registry->clean_start;
+	return !interrupted && !registry->clean_start &&
+		loaded->running_since < steward_shmem_start_time();
 }
 
 /* Note how a refresh has ended that could not do so itself. */
@@ -280,7 +283,7 @@ finish_interrupted(StewardRegistry *registry, LoadedView *loaded)
 		run.error = "the worker was terminated during the refresh";
 	}
 	view->failures++;
-	view->suspended = run.suspended != NULL;
+	view->suspended = loaded->quarantined = run.suspended != NULL;
 	view->not_before = GetCurrentTimestamp() + backoff.delay_ms * 1000;
 	run.not_before = view->not_before;
 	run.crash_count = view->crashes;
@@ -294,6 +297,44 @@ finish_interrupted(StewardRegistry *registry, LoadedView *loaded)
 	StartTransactionCommand();
 	steward_policy_finished(view->view, &run);
 	CommitTransactionCommand();
+}
+
+/*
+ * A view that was suspended because of errors gets another chance when it, or
+ * something that it uses, has been redefined.
+ */
+static void
+resume_redefined(StewardRegistry *registry, LoadedView *loaded)
+{
+	StewardRefreshView *view = &loaded->view;
+	StewardRefreshView *before;
+	bool		redefined;
+	StewardTableScope scope;
+	StewardArg	args[1];
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	before = steward_registry_view(registry, MyDatabaseId, view->view);
+	redefined = before != NULL && before->suspended &&
+		before->signature != 0 && view->signature != 0 &&
+		before->signature != view->signature;
+	LWLockRelease(registry->lock);
+	if (!redefined)
+		return;
+
+	StartTransactionCommand();
+	if (steward_policy_table_begin(&scope))
+	{
+		args[0] = steward_arg_oid(view->view);
+		steward_policy_table_write("UPDATE steward.matview_state"
+								   "   SET suspended = NULL, consecutive_failures = 0, not_before = NULL"
+								   " WHERE matview = $1 AND suspended = 'suspended'",
+								   1, args);
+		steward_policy_table_end(&scope);
+	}
+	CommitTransactionCommand();
+	view->suspended = false;
+	view->failures = 0;
+	view->not_before = 0;
 }
 
 /*
@@ -313,16 +354,21 @@ steward_refresh_load(StewardRegistry *registry)
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	entry = steward_registry_database(registry, MyDatabaseId);
 	if (entry != NULL)
+	{
 		entry->reload = false;
+		entry->loaded_at = GetCurrentTimestamp();
+	}
 	LWLockRelease(registry->lock);
 
 	read_policies(&all);
 	for (int i = 0; i < all.nviews; i++)
+	{
 		if (all.views[i].running_since != 0)
-		{
 			finish_interrupted(registry, &all.views[i]);
-			MemoryContextSwitchTo(context);
-		}
+		if (all.views[i].view.suspended && !all.views[i].quarantined)
+			resume_redefined(registry, &all.views[i]);
+		MemoryContextSwitchTo(context);
+	}
 	order_views(&all);
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);

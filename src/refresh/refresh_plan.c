@@ -32,6 +32,9 @@
 #include "refresh/refresh_due.h"
 #include "refresh/refresh_plan.h"
 
+/* How often it is looked whether a suspended view has been redefined. */
+#define LOOK_AGAIN_US (60 * USECS_PER_SEC)
+
 /* What one pass knows of a view. */
 typedef struct ViewPlan
 {
@@ -196,6 +199,9 @@ steward_plan_decide(StewardRegistry *registry, StewardRefreshDatabase *entry,
 		look_at_view(entry->database, &wave.views[i], &wave.plans[i], now);
 		look_at_upstreams(&wave, &wave.views[i], &wave.plans[i]);
 		decide_view(&wave, &wave.views[i], &wave.plans[i]);
+		if (wave.views[i].suspended && wave.views[i].recheck &&
+			now - entry->loaded_at > LOOK_AGAIN_US)
+			entry->reload = true;
 	}
 	for (int i = wave.nviews - 1; i >= 0; i--)
 		if (wave.views[i].queued_since != 0)

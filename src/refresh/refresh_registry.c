@@ -236,7 +236,7 @@ keep_state(StewardRefreshView *view, const StewardRefreshView *before)
 	view->running = before->running;
 	view->last_check = before->last_check;
 	view->skips = before->skips;
-	if (before->failures > 0 && view->failures == 0)
+	if (before->not_before != 0 && view->not_before == 0)
 		view->next_due = GetCurrentTimestamp(); /* resumed */
 	else if (same_schedule(&view->schedule, &before->schedule))
 		view->next_due = before->next_due;

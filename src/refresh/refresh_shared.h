@@ -81,6 +81,7 @@ typedef struct StewardRefreshDatabase
 	StewardDatabaseState state;
 	bool		listed;			/* used while the list is read */
 	bool		reload;			/* a worker is to load the policies */
+	TimestampTz loaded_at;
 	int			first_view;
 	int			nviews;
 	int			first_upstream;
@@ -172,5 +173,6 @@ extern bool steward_registry_is_held(StewardRegistry *registry, Oid database,
 									 TimestampTz now);
 extern void steward_registry_hold(Oid database);
 extern void steward_registry_release(void);
+extern void steward_registry_end_workers(Oid database);
 
 #endif							/* STEWARD_REFRESH_SHARED_H */

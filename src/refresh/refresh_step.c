@@ -295,10 +295,12 @@ note_result(StewardRegistry *registry, Oid view, const StewardRun *run)
 static void
 note_skip(StewardRegistry *registry, Oid view, bool fresh)
 {
+	StewardRefreshDatabase *database;
 	StewardRefreshView *entry;
 	TimestampTz now = GetCurrentTimestamp();
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	database = steward_registry_database(registry, MyDatabaseId);
 	entry = steward_registry_view(registry, MyDatabaseId, view);
 	steward_slot_mine()->view = InvalidOid;
 	if (entry != NULL)
@@ -312,9 +314,10 @@ note_skip(StewardRegistry *registry, Oid view, bool fresh)
 			entry->stale_since = 0;
 			entry->skips++;
 		}
-		else
-			entry->next_due = DT_NOEND; /* it is gone */
 	}
+	/* if it is gone, so should be its policy */
+	if (!fresh && database != NULL)
+		database->reload = true;
 	LWLockRelease(registry->lock);
 }
 

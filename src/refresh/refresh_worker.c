@@ -56,6 +56,9 @@
 #define IDLE_MS 5000
 #define LOOK_MS 1000
 
+/* After so long it makes room for another database, even if more is due. */
+#define TURN_US (5 * USECS_PER_SEC)
+
 extern PGDLLEXPORT void pg_steward_refresh_worker_main(Datum arg);
 
 static void
@@ -153,6 +156,9 @@ handle_signals(void)
 	ProcessCatchupInterrupt();
 }
 
+/* When this process got into the database. */
+static TimestampTz started;
+
 /* What the worker is to do next. */
 typedef enum NextStep
 {
@@ -169,12 +175,14 @@ next_step(StewardRegistry *registry, StewardRefreshView *view,
 {
 	StewardRefreshDatabase *entry;
 	StewardRefreshSlot *slot = steward_slot_mine();
+	TimestampTz now = GetCurrentTimestamp();
 	NextStep	step = STEP_WAIT;
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	entry = steward_registry_database(registry, MyDatabaseId);
-	if (entry == NULL || steward_registry_is_held(registry, MyDatabaseId,
-												  GetCurrentTimestamp()))
+	if (entry == NULL ||
+		steward_registry_is_held(registry, MyDatabaseId, now) ||
+		(registry->nwaiting > 0 && now - started > TURN_US))
 		step = STEP_END;
 	else if (entry->reload || entry->state != STEWARD_DATABASE_ACTIVE)
 		step = STEP_LOAD;
@@ -293,6 +301,7 @@ pg_steward_refresh_worker_main(Datum arg)
 											  InvalidOid, 0);
 	pin_settings();
 	set_lock_timeout();
+	started = GetCurrentTimestamp();
 	work(registry);
 	pgstat_report_stat(true);
 	proc_exit(0);
