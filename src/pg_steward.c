@@ -17,8 +17,9 @@
 #include "fmgr.h"
 
 #include "advisor/constants.h"
-#include "base/compat.h"
+#include "advisor/constants.h"
 #include "advisor/progress.h"
+#include "base/compat.h"
 #include "base/guc.h"
 #include "base/launcher.h"
 #include "base/pressure_level.h"
@@ -65,5 +66,5 @@ _PG_init(void)
 	steward_registry_init();
 	steward_refresh_launcher_init();
 	steward_ddl_hooks_init();
-	steward_progress_init();
+	steward_refresh_progress_init();
 }

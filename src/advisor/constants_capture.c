@@ -305,7 +305,7 @@ scan_constants(TextScan *scan, const char *text, int offset, int length,
 	initStringInfo(&scan->sample);
 	scan->scanner = scanner_init(pnstrdup(text + offset, length), &scan->extra,
 								 &ScanKeywords, ScanKeywordTokens);
-	scan->extra.escape_string_warning = false;
+	STEWARD_QUIET_SCANNER(&scan->extra);
 	next_token(scan);
 	while (!scan->ended && scan->sample.len <= STEWARD_SAMPLE_BYTES)
 		consume(scan);

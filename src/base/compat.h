@@ -127,6 +127,13 @@
 #define STEWARD_IS_PARAM(location_len) false
 #endif
 
+/* The scanner warns of backslashes in strings until 18, unless told not to. */
+#if PG_VERSION_NUM >= 190000
+#define STEWARD_QUIET_SCANNER(extra) ((void) (extra))
+#else
+#define STEWARD_QUIET_SCANNER(extra) ((extra)->escape_string_warning = false)
+#endif
+
 /* Nanoseconds of a time difference: since 16. */
 #if PG_VERSION_NUM < 160000
 #define INSTR_TIME_GET_NANOSEC(t) \

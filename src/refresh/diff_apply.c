@@ -179,7 +179,7 @@ delete_row(ApplyState *apply, ItemPointer tid)
 				  STEWARD_TUPLE_DELETE(apply->view, tid, apply->cid,
 									   apply->snapshot, &failure));
 	apply->result->ndeleted++;
-	steward_progress_count(STEWARD_ROWS_APPLIED);
+	steward_refresh_progress_count(STEWARD_ROWS_APPLIED);
 }
 
 /* Insert the row in apply->row. */
@@ -193,7 +193,7 @@ insert_row(ApplyState *apply)
 		STEWARD_INSERT_INDEX_TUPLES(apply->target, apply->row, apply->estate,
 									false, false);
 	apply->result->ninserted++;
-	steward_progress_count(STEWARD_ROWS_APPLIED);
+	steward_refresh_progress_count(STEWARD_ROWS_APPLIED);
 }
 
 /* Read a stored row into apply->stored. */
@@ -271,7 +271,7 @@ update_row(ApplyState *apply, ItemPointer tid)
 		STEWARD_INSERT_INDEX_TUPLES(apply->target, slot, apply->estate,
 									true, STEWARD_INDEXES_SUMMARIZING(indexes));
 	apply->result->nupdated++;
-	steward_progress_count(STEWARD_ROWS_APPLIED);
+	steward_refresh_progress_count(STEWARD_ROWS_APPLIED);
 }
 
 /*

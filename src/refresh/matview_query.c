@@ -119,7 +119,7 @@ count_row(TupleTableSlot *slot, DestReceiver *self)
 
 	CHECK_FOR_INTERRUPTS();
 	receiver->nrows++;
-	steward_progress_count(STEWARD_ROWS_COMPUTED);
+	steward_refresh_progress_count(STEWARD_ROWS_COMPUTED);
 	return receiver->next->receiveSlot(slot, receiver->next);
 }
 

@@ -116,18 +116,18 @@ static const StewardShmemArea progress_shmem_area = {
 
 /* Register the area, while the library is being preloaded. */
 void
-steward_progress_init(void)
+steward_refresh_progress_init(void)
 {
 	if (process_shared_preload_libraries_in_progress)
 		steward_shmem_register(&progress_shmem_area);
 }
 
 /*
- * A refresh of this view begins.  Returns what steward_progress_end() needs,
+ * A refresh of this view begins.  Returns what steward_refresh_progress_end() needs,
  * which must be called whether it succeeds or not, also if the process ends.
  */
 int
-steward_progress_begin(Oid view, StewardRefreshMethod method)
+steward_refresh_progress_begin(Oid view, StewardRefreshMethod method)
 {
 	int			previous = -1;
 	ProgressSlot *mine = NULL;
@@ -160,7 +160,7 @@ steward_progress_begin(Oid view, StewardRefreshMethod method)
 
 /* The method is decided. */
 void
-steward_progress_method(StewardRefreshMethod method)
+steward_refresh_progress_method(StewardRefreshMethod method)
 {
 	if (progress.slot != NULL)
 		pg_atomic_write_u32(&progress.slot->method, method);
@@ -170,7 +170,7 @@ steward_progress_method(StewardRefreshMethod method)
  * The refresh enters a phase.  May allocate memory, and needs a transaction.
  */
 void
-steward_progress_phase(StewardRefreshPhase phase)
+steward_refresh_progress_phase(StewardRefreshPhase phase)
 {
 	if (progress.slot == NULL)
 		return;
@@ -189,7 +189,7 @@ steward_progress_phase(StewardRefreshPhase phase)
 
 /* One row more. */
 void
-steward_progress_count(StewardRefreshCount which)
+steward_refresh_progress_count(StewardRefreshCount which)
 {
 	if (progress.slot != NULL)
 	{
@@ -201,7 +201,7 @@ steward_progress_count(StewardRefreshCount which)
 
 /* The refresh is over, and the one around it, if any, goes on. */
 void
-steward_progress_end(int previous)
+steward_refresh_progress_end(int previous)
 {
 	if (progress.slot != NULL)
 	{

@@ -34,11 +34,11 @@ typedef enum StewardRefreshCount
 	STEWARD_REFRESH_COUNTS
 } StewardRefreshCount;
 
-extern void steward_progress_init(void);
-extern int	steward_progress_begin(Oid view, StewardRefreshMethod method);
-extern void steward_progress_method(StewardRefreshMethod method);
-extern void steward_progress_phase(StewardRefreshPhase phase);
-extern void steward_progress_count(StewardRefreshCount which);
-extern void steward_progress_end(int previous);
+extern void steward_refresh_progress_init(void);
+extern int	steward_refresh_progress_begin(Oid view, StewardRefreshMethod method);
+extern void steward_refresh_progress_method(StewardRefreshMethod method);
+extern void steward_refresh_progress_phase(StewardRefreshPhase phase);
+extern void steward_refresh_progress_count(StewardRefreshCount which);
+extern void steward_refresh_progress_end(int previous);
 
 #endif							/* STEWARD_REFRESH_PROGRESS_H */

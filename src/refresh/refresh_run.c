@@ -314,8 +314,8 @@ static void
 refresh_by_method(Oid view, bool assume_deterministic,
 				  StewardRefreshOutcome *outcome)
 {
-	steward_progress_method(outcome->method);
-	steward_progress_phase(STEWARD_PHASE_LOCK);
+	steward_refresh_progress_method(outcome->method);
+	steward_refresh_progress_phase(STEWARD_PHASE_LOCK);
 	lock_view(view, outcome->method);
 	steward_freshness_mark(view, assume_deterministic);
 	switch (outcome->method)
@@ -328,7 +328,7 @@ refresh_by_method(Oid view, bool assume_deterministic,
 			outcome->ndeleted = -1;
 			break;
 		default:
-			steward_progress_phase(STEWARD_PHASE_SERVER);
+			steward_refresh_progress_phase(STEWARD_PHASE_SERVER);
 			refresh_by_server(view,
 							  outcome->method == STEWARD_REFRESH_CONCURRENTLY,
 							  outcome);
@@ -340,7 +340,7 @@ refresh_by_method(Oid view, bool assume_deterministic,
 static void
 end_progress(int code, Datum previous)
 {
-	steward_progress_end(DatumGetInt32(previous));
+	steward_refresh_progress_end(DatumGetInt32(previous));
 }
 
 /*
@@ -362,7 +362,7 @@ steward_refresh_run(Oid view, StewardRefreshMethod method, double delta_ratio,
 	steward_matview_check(view);
 	start_usage(&start);
 
-	previous = steward_progress_begin(view, method);
+	previous = steward_refresh_progress_begin(view, method);
 	PG_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
 	{
 		outcome->method = method;
@@ -371,6 +371,6 @@ steward_refresh_run(Oid view, StewardRefreshMethod method, double delta_ratio,
 		refresh_by_method(view, assume_deterministic, outcome);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
-	steward_progress_end(previous);
+	steward_refresh_progress_end(previous);
 	end_usage(&start, outcome);
 }
