@@ -17,6 +17,12 @@ OBJS = \
 	src/advisor/candidate_terms.o \
 	src/advisor/candidates.o \
 	src/advisor/choose.o \
+	src/advisor/choose_order.o \
+	src/advisor/constants_capture.o \
+	src/advisor/constants_classes.o \
+	src/advisor/constants_item.o \
+	src/advisor/constants_reports.o \
+	src/advisor/constants_store.o \
 	src/advisor/droppable.o \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
@@ -36,20 +42,24 @@ OBJS = \
 	src/advisor/param_classes.o \
 	src/advisor/plan_usage.o \
 	src/advisor/pool.o \
+	src/advisor/progress.o \
 	src/advisor/row_sample.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_read.o \
 	src/advisor/statement_text.o \
 	src/advisor/suggest.o \
+	src/advisor/synergy.o \
 	src/advisor/user_code.o \
 	src/advisor/whatif.o \
 	src/advisor/workload.o \
+	src/advisor/worth.o \
 	src/advisor/write_cost.o \
 	src/base/conninfo.o \
 	src/base/guc.o \
 	src/base/info.o \
 	src/base/launcher.o \
 	src/base/machine.o \
+	src/base/observer.o \
 	src/base/query.o \
 	src/base/read_stream.o \
 	src/base/rows.o \
@@ -155,6 +165,8 @@ REGRESS = \
 	vacuum \
 	advisor_models \
 	advisor_candidates \
+	advisor_moves \
+	constants \
 	replication \
 	index_bloat \
 	refresh_diff \

@@ -16,7 +16,9 @@
 
 #include "fmgr.h"
 
+#include "advisor/constants.h"
 #include "base/compat.h"
+#include "advisor/progress.h"
 #include "base/guc.h"
 #include "base/launcher.h"
 #include "base/shmem.h"
@@ -42,7 +44,9 @@ _PG_init(void)
 	steward_shmem_init();
 	steward_tracker_init();
 	steward_nplusone_init();
+	steward_constants_init();
 	steward_launcher_init();
+	steward_progress_init();
 	steward_pool_store_init();
 	steward_refusals_init();
 	steward_sampler_init();

@@ -12,6 +12,8 @@
  *    and then with what turned out best for others, or was derived from that
  *    (pool.c).
  * 4. The best set is searched for (choose.c), minding writes (write_cost.c).
+ *    Statements that were not planned with what was chosen, and what might be
+ *    better in its place, are planned with that, and the search goes on.
  * 5. The whole workload is planned once more with that set.  What no plan uses
  *    is taken out, and so is what gains too little after all; repeated while
  *    something changes.
@@ -19,7 +21,7 @@
  * A run has a deadline.  The planner may be asked for the first three quarters
  * of the time, statements with most time first; the search ends when time is
  * up.  What was found by then is the result, and steward_advice_late() tells.
- * How far a run is can be seen at the message level DEBUG1.
+ * How far a run is can be seen by other sessions (progress.c).
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -38,7 +40,8 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "advisor/advice.h"
+#include "advisor/move.h"
+#include "advisor/progress.h"
 
 /* ms of one unit of cost, if no statement tells: a warm cache, 2020s CPU */
 #define UNIT_MS_DEFAULT 0.004
@@ -61,9 +64,6 @@
 
 /* A chosen index may gain this share of the least gain after verification. */
 #define VERIFIED_SHARE 0.5
-
-/* Milliseconds between two messages about progress. */
-#define PROGRESS_MS 1000
 
 /* A statement's mean time for one unit of cost, to find the median. */
 typedef struct UnitSample
@@ -192,20 +192,6 @@ steward_advice_definition(const StewardIndex *index)
 	return definition.text ? definition.text : "skipped: the table was dropped";
 }
 
-/* Say how far the run is, from time to time. */
-static void
-report_progress(const char *what, int done, int all, TimestampTz *last)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (!TimestampDifferenceExceeds(*last, now, PROGRESS_MS))
-		return;
-	*last = now;
-	ereport(DEBUG1,
-			(errmsg_internal("index advisor: %s %d of %d statements",
-							 what, done, all)));
-}
-
 /*
  * First visit of each statement: its candidates.
  */
@@ -213,7 +199,6 @@ static void
 collect(StewardAdvice *advice)
 {
 	StewardWorkload *workload = advice->workload;
-	TimestampTz last = GetCurrentTimestamp();
 
 	for (int i = 0; i < workload->nstatements; i++)
 	{
@@ -221,7 +206,7 @@ collect(StewardAdvice *advice)
 		StewardWhatif *whatif = &advice->whatifs[advice->nwhatifs];
 		StewardWhatifVisit visit = {advice, whatif};
 
-		report_progress("analyzed", i, workload->nstatements, &last);
+		steward_progress_note(STEWARD_PHASE_COLLECT, i, workload->nstatements, 0);
 		if (planning_is_late(advice))
 		{
 			if (!statement->skipped)
@@ -333,14 +318,13 @@ measure(StewardAdvice *advice)
 static void
 explore(StewardAdvice *advice)
 {
-	TimestampTz last = GetCurrentTimestamp();
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];
 		StewardWhatifVisit visit = {advice, whatif};
 
-		report_progress("planned", i, advice->nwhatifs, &last);
+		steward_progress_note(STEWARD_PHASE_EXPLORE, i, advice->nwhatifs, 0);
 		if (whatif->groups == NIL)
 			continue;
 		if (planning_is_late(advice))
@@ -356,14 +340,14 @@ explore(StewardAdvice *advice)
 static void
 extend(StewardAdvice *advice)
 {
-	TimestampTz last = GetCurrentTimestamp();
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];
 		StewardWhatifVisit visit = {advice, whatif, whatif->nlocal};
 
-		report_progress("compared", i, advice->nwhatifs, &last);
+		steward_progress_note(STEWARD_PHASE_EXTEND, i, advice->nwhatifs,
+							  advice->nchosen);
 		if (planning_is_late(advice))
 			break;
 		if (steward_whatif_wants_more(advice, whatif))
@@ -441,14 +425,14 @@ steward_advice_link_users(StewardAdvice *advice)
 static void
 verify(StewardAdvice *advice)
 {
-	TimestampTz last = GetCurrentTimestamp();
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];
 		StewardWhatifVisit visit = {advice, whatif};
 
-		report_progress("verified", i, advice->nwhatifs, &last);
+		steward_progress_note(STEWARD_PHASE_VERIFY, i, advice->nwhatifs,
+							  advice->nchosen);
 		if (whatif->groups != NIL)
 			(void) steward_statement_visit(advice->workload, whatif->statement,
 										   steward_whatif_verify, &visit);
@@ -465,8 +449,10 @@ remove_useless(StewardAdvice *advice)
 {
 	bool		removed = false;
 	bool	   *used = palloc0(Max(advice->ncandidates, 1) * sizeof(bool));
+	StewardSearch *search = steward_search_create(advice);
 	ListCell   *lc;
 
+	search->least *= VERIFIED_SHARE;
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		foreach(lc, advice->whatifs[i].chosen_used)
@@ -477,21 +463,40 @@ remove_useless(StewardAdvice *advice)
 	{
 		int			candidate = advice->chosen[i];
 
-		if (used[candidate] && steward_choose_loss(advice, candidate) >=
-			VERIFIED_SHARE * advice->min_gain * advice->total_ms)
+		if (used[candidate] && steward_choose_pays(search, candidate))
 			continue;
-		steward_choose_drop(advice, candidate);
+		steward_choose_drop(search, candidate);
 		removed = true;
 	}
 	return removed;
 }
 
 /*
- * Run.  To be called inside a query section.  The result is in
- * advice->chosen, and lives as long as the current memory context.
+ * Ask statements about what was chosen, and what might complete it, and choose
+ * again, starting there.  False if nothing changed.
  */
-void
-steward_advice_run(StewardAdvice *advice)
+static bool
+refine(StewardAdvice *advice)
+{
+	int			nbefore = advice->nchosen;
+	bool		changed;
+
+	if (nbefore == 0 || planning_is_late(advice))
+		return false;
+	steward_choose_mark(advice);
+	extend(advice);
+	steward_advice_link_users(advice);
+	steward_choose(advice);
+
+	changed = advice->nchosen != nbefore;
+	for (int i = 0; i < advice->nchosen; i++)
+		changed |= !advice->candidates[advice->chosen[i]].refined;
+	return changed;
+}
+
+/* All steps of a run. */
+static void
+run_steps(StewardAdvice *advice)
 {
 	MemoryContext scratch = AllocSetContextCreate(advice->context,
 												  "pg_steward index choice",
@@ -507,8 +512,10 @@ steward_advice_run(StewardAdvice *advice)
 	steward_advice_link_users(advice);
 	advice->chosen = MemoryContextAlloc(advice->context,
 										Max(advice->ncandidates, 1) * sizeof(int));
-	ereport(DEBUG1, (errmsg_internal("index advisor: all plans known")));
+	steward_progress_note(STEWARD_PHASE_CHOOSE, 0, advice->nwhatifs, 0);
 	steward_choose(advice);
+	for (int round = 0; round < MAX_ROUNDS && refine(advice); round++)
+		 /* again, around what was chosen now */ ;
 	ereport(DEBUG1, (errmsg_internal("index advisor: %d indexes chosen",
 									 advice->nchosen)));
 	for (int round = 0; round < MAX_ROUNDS && advice->nchosen > 0; round++)
@@ -526,4 +533,23 @@ steward_advice_run(StewardAdvice *advice)
 							 advice->ncandidates, advice->nplans, advice->nwhatifs)));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
+}
+
+/*
+ * Run.  To be called inside a query section.  The result is in
+ * advice->chosen, and lives as long as the current memory context.
+ */
+void
+steward_advice_run(StewardAdvice *advice)
+{
+	steward_progress_begin();
+	PG_TRY();
+	{
+		run_steps(advice);
+	}
+	PG_FINALLY();
+	{
+		steward_progress_end();
+	}
+	PG_END_TRY();
 }

@@ -18,7 +18,7 @@
 #include "advisor/workload.h"
 
 /* Candidates of one run, at most. */
-#define STEWARD_MAX_POOL 10000
+#define STEWARD_MAX_POOL 25000
 
 /* Candidates that are tried for one statement: bits of a uint64. */
 #define STEWARD_MAX_LOCAL 60
@@ -55,6 +55,7 @@ typedef struct StewardCandidate
 
 	/* the choice; choose.c */
 	bool		chosen;
+	bool		refined;		/* was chosen when the latest refinement began */
 	double		saved_ms;		/* a day, beyond what those before it save */
 	double		cumulative_ms;	/* saved with all up to this one */
 } StewardCandidate;
@@ -149,6 +150,7 @@ extern char *steward_advice_definition(const StewardIndex *index);
 /* pool.c */
 extern int	steward_pool_add(StewardAdvice *advice, const StewardIndex *index);
 extern int	steward_pool_first(StewardAdvice *advice, Oid relid);
+extern double steward_pool_table_bytes(StewardAdvice *advice);
 extern void steward_pool_derive(StewardAdvice *advice);
 
 /* whatif.c */
@@ -177,9 +179,10 @@ extern void steward_write_cost_load(StewardAdvice *advice);
 
 /* choose.c */
 extern void steward_choose(StewardAdvice *advice);
+extern void steward_choose_mark(StewardAdvice *advice);
+
+/* choose_order.c */
 extern void steward_choose_order(StewardAdvice *advice);
-extern double steward_choose_loss(StewardAdvice *advice, int candidate);
-extern void steward_choose_drop(StewardAdvice *advice, int candidate);
 extern double steward_whatif_ms(const StewardWhatif *whatif, uint64 visible);
 
 #endif							/* STEWARD_ADVICE_H */

@@ -16,18 +16,22 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "advisor/candidate_terms.h"
 #include "advisor/index_spec.h"
@@ -39,6 +43,9 @@
 /* Rows that a predicate may keep at most to be worth one. */
 #define MAX_PREDICATE_SHARE 0.6
 #define MAX_CONSTANT_SHARE 0.05
+
+/* Values that a column may have to be called a category. */
+#define MAX_CATEGORIES 100
 
 /* Where the terms of one table are collected. */
 typedef struct Collector
@@ -273,6 +280,41 @@ collect_alternatives(Collector *collector, RestrictInfo *info)
 }
 
 /*
+ * Is this one of few values that a column has, or a common one?  Else it is a
+ * key of something rather than a state, and no predicate of an index.
+ */
+static bool
+is_category(Collector *collector, const Var *var, const Const *value, Oid opno)
+{
+	Oid			relid = planner_rt_fetch(collector->rel->relid, collector->root)->relid;
+	HeapTuple	tuple = NULL;
+	AttStatsSlot slot;
+	bool		result;
+
+	/* of a parent with its children, if there are any, or of the table alone */
+	for (int children = 1; children >= 0 && !HeapTupleIsValid(tuple); children--)
+		tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid),
+								Int16GetDatum(var->varattno), BoolGetDatum(children));
+	if (!HeapTupleIsValid(tuple) || value->constisnull)
+		return false;
+	result = ((Form_pg_statistic) GETSTRUCT(tuple))->stadistinct > 0 &&
+		((Form_pg_statistic) GETSTRUCT(tuple))->stadistinct <= MAX_CATEGORIES;
+	if (!result &&
+		get_attstatsslot(&slot, tuple, STATISTIC_KIND_MCV, InvalidOid,
+						 ATTSTATSSLOT_VALUES))
+	{
+		for (int i = 0; i < slot.nvalues && !result; i++)
+			result = DatumGetBool(OidFunctionCall2Coll(get_opcode(opno),
+													   slot.stacoll,
+													   slot.values[i],
+													   value->constvalue));
+		free_attstatsslot(&slot);
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
  * A condition that could be an index's predicate: it has no parameters and
  * keeps few of the rows.
  */
@@ -306,6 +348,10 @@ collect_predicate(Collector *collector, RestrictInfo *info,
 		return;
 	if (steward_key_operand(collector->root, collector->rel, clause,
 							&attnum) == NULL)
+		return;
+	if (constant &&
+		!is_category(collector, (Var *) arg, lsecond(((OpExpr *) clause)->args),
+					 ((OpExpr *) clause)->opno))
 		return;
 	collector->terms->predicates =
 		list_append_unique(collector->terms->predicates,

@@ -9,12 +9,14 @@
  * writes take for it.
  *
  * Greedy search by moves, each valued as a whole: add an index; add those
- * together that help only together; put a wider one in place of those it
- * steward_candidate_covers; or a narrower one in place of what covers it.  Moves are ranked by
+ * together that help only together; put a wider one in place of those that it
+ * covers; or a narrower one in place of what covers it.  Moves are ranked by
  * gain per byte if there is a budget of bytes, else by gain per square root of
  * bytes, so that a small index comes first and a wider one replaces it only if
- * that pays by itself.  Then improvement: drop what gains less than was asked
- * for, exchange one for another.  Each move takes a few hundred comparisons a
+ * that pays by itself (worth.c).  Then improvement: drop what is not worth it,
+ * exchange one for another.  In the end, members are exchanged for such that
+ * are better at no more cost, and get the keys that were left out because they
+ * gain little on average.  Each move takes a few hundred comparisons a
  * statement concerned, so that thousands of candidates are no obstacle; the
  * search ends with the deadline at the latest, and what is chosen by then is
  * valid.
@@ -28,12 +30,14 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 
 #include "advisor/move.h"
 
 /* Share of the bytes allowed, beyond which room is short. */
 #define TIGHT_SHARE 0.5
+
+/* An exchange may gain this share of what a new index has to. */
+#define EXCHANGE_SHARE 0.1
 
 /* Passes of improvement, at most. */
 #define MAX_PASSES 8
@@ -53,61 +57,15 @@ add_one(StewardSearch *search, int candidate, StewardMove *move)
 	move->nadd = 1;
 	move->add[0] = candidate;
 	move->ndrop = 0;
-	for (int i = 0; i < advice->nchosen && move->ndrop < STEWARD_MAX_MOVE; i++)
+	for (int i = steward_pool_first(advice, advice->candidates[candidate].index->relid);
+		 i >= 0 && move->ndrop < STEWARD_MAX_MOVE; i = advice->candidates[i].next)
 	{
-		if (steward_candidate_covers(advice, candidate, advice->chosen[i]) ||
-			steward_candidate_covers(advice, advice->chosen[i], candidate))
-			move->drop[move->ndrop++] = advice->chosen[i];
+		if (advice->candidates[i].chosen &&
+			(steward_candidate_covers(advice, candidate, i) ||
+			 steward_candidate_covers(advice, i, candidate)))
+			move->drop[move->ndrop++] = i;
 	}
 	steward_move_value(search, move);
-}
-
-/*
- * The move that adds what is missing of a set that helps only together; it
- * adds nothing if at most one is missing, because other moves see to that.
- */
-static void
-add_synergy(StewardSearch *search, const StewardMove *synergy, StewardMove *move)
-{
-	StewardAdvice *advice = search->advice;
-
-	move->nadd = move->ndrop = 0;
-	for (int i = 0; i < synergy->nadd; i++)
-	{
-		if (!advice->candidates[synergy->add[i]].chosen)
-			move->add[move->nadd++] = synergy->add[i];
-	}
-	if (move->nadd < 2)
-	{
-		move->nadd = 0;
-		return;
-	}
-	for (int i = 0; i < advice->nchosen; i++)
-	{
-		for (int k = 0; k < move->nadd; k++)
-		{
-			if (move->ndrop < STEWARD_MAX_MOVE &&
-				(steward_candidate_covers(advice, move->add[k], advice->chosen[i]) ||
-				 steward_candidate_covers(advice, advice->chosen[i], move->add[k])))
-			{
-				move->drop[move->ndrop++] = advice->chosen[i];
-				break;
-			}
-		}
-	}
-	steward_move_value(search, move);
-}
-
-/* Is the value of a synergy out of date? */
-static bool
-synergy_changed(StewardSearch *search, int i)
-{
-	const StewardMove *synergy = &search->synergies[i];
-
-	for (int k = 0; k < synergy->nadd; k++)
-		if (search->concerned[synergy->add[k]] > search->together_at[i])
-			return true;
-	return search->together_at[i] < 0;
 }
 
 /* Rank of a move among others; higher is better. */
@@ -121,15 +79,15 @@ rank_move(StewardAdvice *advice, const StewardMove *move)
 
 /* Keep the better one of two moves, if it is worth making. */
 static void
-consider(StewardSearch *search, const StewardMove *move, double least, StewardMove *best)
+consider(StewardSearch *search, const StewardMove *move, StewardMove *best)
 {
 	StewardAdvice *advice = search->advice;
 
-	if (move->gain <= 0 || move->gain < least || !steward_move_fits(search, move))
-		return;
-	if ((best->nadd + best->ndrop == 0 ||
+	if (steward_move_may_pay(search, move) && steward_move_fits(search, move) &&
+		(best->nadd + best->ndrop == 0 ||
 		 rank_move(advice, move) > rank_move(advice, best)) &&
-		steward_move_include_pays(search, move, least))
+		steward_move_pays(search, move) &&
+		steward_move_include_pays(search, move))
 		*best = *move;
 }
 
@@ -137,7 +95,7 @@ consider(StewardSearch *search, const StewardMove *move, double least, StewardMo
  * Make the best move of all that add something; false if none is worth it.
  */
 static bool
-grow(StewardSearch *search, double least)
+grow(StewardSearch *search)
 {
 	StewardAdvice *advice = search->advice;
 	StewardMove		best = {0};
@@ -157,17 +115,17 @@ grow(StewardSearch *search, double least)
 			add_one(search, i, &search->one[i]);
 			search->one_at[i] = search->now;
 		}
-		consider(search, &search->one[i], least, &best);
+		consider(search, &search->one[i], &best);
 	}
 	for (int i = 0; i < search->nsynergies; i++)
 	{
-		if (synergy_changed(search, i))
+		if (steward_synergy_changed(search, i))
 		{
-			add_synergy(search, &search->synergies[i], &search->together[i]);
+			steward_synergy_complete(search, &search->synergies[i], &search->together[i]);
 			search->together_at[i] = search->now;
 		}
 		if (search->together[i].nadd > 0)
-			consider(search, &search->together[i], least, &best);
+			consider(search, &search->together[i], &best);
 	}
 	if (best.nadd == 0)
 		return false;
@@ -176,10 +134,10 @@ grow(StewardSearch *search, double least)
 }
 
 /*
- * Drop members that gain less than was asked for, the least useful first.
+ * Drop members that are not worth it, the least useful first.
  */
 static bool
-shrink(StewardSearch *search, double least)
+shrink(StewardSearch *search)
 {
 	StewardAdvice *advice = search->advice;
 	StewardMove		best = {0};
@@ -191,7 +149,8 @@ shrink(StewardSearch *search, double least)
 		move.ndrop = 1;
 		move.drop[0] = advice->chosen[i];
 		steward_move_value(search, &move);
-		if (-move.gain < least && (best.ndrop == 0 || move.gain > best.gain))
+		if ((best.ndrop == 0 || move.gain > best.gain) &&
+			!steward_move_pays(search, &move))
 			best = move;
 	}
 	if (best.ndrop == 0)
@@ -201,8 +160,64 @@ shrink(StewardSearch *search, double least)
 }
 
 /*
- * Exchange one member for one that is not, if that gains noticeably: for one
- * of the same table, or any other if the limits leave no room to add it.
+ * What an exchange of two indexes of different tables gains: as much as one
+ * gains and the other loses, since few statements know both.
+ */
+static double
+expected_gain(StewardSearch *search, int candidate, double loss)
+{
+	if (search->one_at[candidate] < search->concerned[candidate])
+	{
+		add_one(search, candidate, &search->one[candidate]);
+		search->one_at[candidate] = search->now;
+	}
+	return search->one[candidate].gain - loss;
+}
+
+/*
+ * Find the best exchange for one member, if it is better than what is known.
+ * False if time is up.
+ */
+static bool
+exchange_one(StewardSearch *search, int member, bool tight, double least,
+			 StewardMove *best)
+{
+	StewardAdvice *advice = search->advice;
+	Oid			table = advice->candidates[member].index->relid;
+	double		loss = steward_choose_loss(search, member);
+
+	for (int k = 0; k < advice->ncandidates; k++)
+	{
+		StewardMove move = {0};
+
+		if ((k & 255) == 255)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (steward_advice_late(advice))
+				return false;
+		}
+		if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0)
+			continue;
+		if (advice->candidates[k].index->relid != table &&
+			(!tight || expected_gain(search, k, loss) <= Max(least, best->gain)))
+			continue;
+		move.nadd = move.ndrop = 1;
+		move.add[0] = k;
+		move.drop[0] = member;
+		steward_move_value(search, &move);
+		if (move.gain > Max(least, STEWARD_NOISE * move.before_ms) &&
+			steward_move_fits(search, &move) &&
+			(best->nadd == 0 || move.gain > best->gain) &&
+			(tight || move.bytes <= 0 || steward_move_pays(search, &move)) &&
+			steward_move_include_pays(search, &move))
+			*best = move;
+	}
+	return true;
+}
+
+/*
+ * Exchange members for such that are not, if that gains noticeably: for one of
+ * the same table, or any other if the limits leave no room to add it.
  */
 static bool
 exchange(StewardSearch *search, double least)
@@ -210,78 +225,61 @@ exchange(StewardSearch *search, double least)
 	StewardAdvice *advice = search->advice;
 	bool		tight = advice->nchosen >= advice->max_indexes ||
 		search->bytes > TIGHT_SHARE * advice->max_bytes;
-	StewardMove		best = {0};
+	bool		changed = false;
 
-	for (int i = 0; i < advice->nchosen; i++)
+	/* a move takes one member out and adds its successor behind the last */
+	for (int i = advice->nchosen - 1; i >= 0; i--)
 	{
-		for (int k = 0; k < advice->ncandidates; k++)
-		{
-			StewardMove		move = {0};
+		StewardMove best = {0};
 
-			if ((k & 255) == 255)
-			{
-				CHECK_FOR_INTERRUPTS();
-				if (steward_advice_late(advice))
-					return false;
-			}
-			if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0 ||
-				(!tight && advice->candidates[k].index->relid !=
-				 advice->candidates[advice->chosen[i]].index->relid))
-				continue;
-			move.nadd = move.ndrop = 1;
-			move.add[0] = k;
-			move.drop[0] = advice->chosen[i];
-			steward_move_value(search, &move);
-			if (move.gain > least && steward_move_fits(search, &move) &&
-				(best.nadd == 0 || move.gain > best.gain) &&
-				steward_move_include_pays(search, &move, least))
-				best = move;
-		}
+		if (!exchange_one(search, advice->chosen[i], tight, least, &best))
+			return false;
+		if (best.nadd == 0)
+			continue;
+		steward_move_apply(search, &best);
+		changed = true;
 	}
-	if (best.nadd == 0)
-		return false;
-	steward_move_apply(search, &best);
-	return true;
+	return changed;
 }
 
 /*
- * Collect the sets of a statement whose members gain together what none of
- * them, and no smaller set of them, gains.
+ * Put better indexes in place of members, where that costs next to nothing.
  */
-static void
-find_synergies(StewardSearch *search, StewardWhatif *whatif)
+static bool
+complete(StewardSearch *search)
 {
-	for (int i = 0; i < whatif->nconfigs; i++)
+	StewardAdvice *advice = search->advice;
+	StewardMove best = {0};
+	bool		changed = false;
+
+	for (int i = advice->nchosen - 1; i >= 0; i--)
 	{
-		StewardConfig *config = &whatif->configs[i];
-		int			members = pg_popcount64(config->used);
-		double		least = whatif->base.cost;
-		StewardMove	   *synergy;
+		int			member = advice->chosen[i];
 
-		if (members < 2 || members > STEWARD_MAX_MOVE)
-			continue;
-		for (int k = 0; k < whatif->nconfigs; k++)
+		CHECK_FOR_INTERRUPTS();
+		memset(&best, 0, sizeof(best));
+		for (int k = steward_pool_first(advice, advice->candidates[member].index->relid);
+			 k >= 0; k = advice->candidates[k].next)
 		{
-			StewardConfig *part = &whatif->configs[k];
+			StewardMove move = {0};
 
-			if (k != i && (part->used & ~config->used) == 0)
-				least = Min(least, part->cost);
+			if (advice->candidates[k].chosen || advice->candidates[k].nusers == 0)
+				continue;
+			move.nadd = move.ndrop = 1;
+			move.add[0] = k;
+			move.drop[0] = member;
+			steward_move_value(search, &move);
+			if (move.gain > best.gain && steward_move_fits(search, &move) &&
+				steward_move_completes(search, &move))
+				best = move;
 		}
-		if (config->cost >= least * (1 - STEWARD_NOISE))
-			continue;
-		if ((search->nsynergies & (search->nsynergies - 1)) == 0)
+		if (best.nadd > 0)
 		{
-			Size		size = Max(16, search->nsynergies * 2) * sizeof(StewardMove);
-
-			search->synergies = search->synergies == NULL ? palloc(size) :
-				repalloc_huge(search->synergies, size);
+			steward_move_apply(search, &best);
+			changed = true;
 		}
-		synergy = &search->synergies[search->nsynergies++];
-		memset(synergy, 0, sizeof(StewardMove));
-		for (int k = 0; k < whatif->nlocal; k++)
-			if (config->used & (UINT64CONST(1) << k))
-				synergy->add[synergy->nadd++] = whatif->local[k];
 	}
+	return changed;
 }
 
 /*
@@ -291,125 +289,47 @@ void
 steward_choose(StewardAdvice *advice)
 {
 	StewardSearch    *search = steward_search_create(advice);
-	double		least = advice->min_gain * advice->total_ms;
 
-	for (int i = 0; i < advice->nwhatifs; i++)
-		find_synergies(search, &advice->whatifs[i]);
-	search->one = palloc(Max(advice->ncandidates, 1) * sizeof(StewardMove));
-	search->one_at = palloc(Max(advice->ncandidates, 1) * sizeof(int));
-	memset(search->one_at, -1, advice->ncandidates * sizeof(int));
-	search->together = MemoryContextAllocHuge(CurrentMemoryContext,
-											   Max(search->nsynergies, 1) * sizeof(StewardMove));
-	search->together_at = palloc(Max(search->nsynergies, 1) * sizeof(int));
-	memset(search->together_at, -1, search->nsynergies * sizeof(int));
+	steward_search_remember(search, NULL);
 	for (int pass = 0; pass < MAX_PASSES; pass++)
 	{
 		bool		changed = false;
 
-		while (grow(search, least))
+		while (grow(search))
 			changed = true;
-		while (shrink(search, least))
+		while (shrink(search))
 			changed = true;
 		if (steward_advice_late(advice))
 			break;
-		if (exchange(search, Max(least / 10, advice->total_ms * STEWARD_NOISE)))
+		if (exchange(search, search->least * EXCHANGE_SHARE))
 			changed = true;
 		if (!changed || steward_advice_late(advice))
 			break;
 	}
-	while (shrink(search, least))
-		 /* what the last exchange made superfluous */ ;
+	for (int pass = 0; pass < MAX_PASSES && !steward_advice_late(advice); pass++)
+		if (!complete(search))
+			break;
+	while (shrink(search))
+		 /* what that made superfluous */ ;
 }
 
 /*
- * What would be lost, in ms a day, if a chosen candidate were not there.
- */
-double
-steward_choose_loss(StewardAdvice *advice, int candidate)
-{
-	StewardSearch    *search = steward_search_create(advice);
-	StewardMove		move = {0};
-
-	move.ndrop = 1;
-	move.drop[0] = candidate;
-	steward_move_value(search, &move);
-	return -move.gain;
-}
-
-/*
- * Take a candidate out of the set.
+ * After a choice: mark as winners, which all statements of their table try,
+ * what was chosen and what might complete it, and nothing else.
  */
 void
-steward_choose_drop(StewardAdvice *advice, int candidate)
+steward_choose_mark(StewardAdvice *advice)
 {
-	StewardMove		move = {0};
-
-	move.ndrop = 1;
-	move.drop[0] = candidate;
-	steward_move_apply(steward_search_create(advice), &move);
-}
-
-/*
- * Put the chosen ones in the order of advice: next comes always what gains
- * most in addition to those before it.  Members of a set that help only
- * together come one after the other and share the gain.
- */
-void
-steward_choose_order(StewardAdvice *advice)
-{
-	int			n = advice->nchosen;
-	int		   *wanted = palloc(Max(n, 1) * sizeof(int));
-	double		cumulative = 0;
-	StewardSearch    *search;
-
-	memcpy(wanted, advice->chosen, n * sizeof(int));
-	for (int i = 0; i < n; i++)
-		advice->candidates[wanted[i]].chosen = false;
-	advice->nchosen = 0;
-	search = steward_search_create(advice);
-	for (int i = 0; i < advice->nwhatifs; i++)
-		find_synergies(search, &advice->whatifs[i]);
-
-	while (advice->nchosen < n)
+	for (int i = 0; i < advice->ncandidates; i++)
+		advice->candidates[i].winner = advice->candidates[i].refined =
+			advice->candidates[i].chosen;
+	for (int i = 0; i < advice->nchosen; i++)
 	{
-		StewardMove		best = {0};
-		double		share;
+		int			member = advice->chosen[i];
 
-		for (int i = 0; i < n + search->nsynergies; i++)
-		{
-			StewardMove		move = {0};
-			bool		possible = true;
-
-			if (i < n && !advice->candidates[wanted[i]].chosen)
-				move.add[move.nadd++] = wanted[i];
-			for (int k = 0; i >= n && k < search->synergies[i - n].nadd; k++)
-			{
-				int			member = search->synergies[i - n].add[k];
-				bool		is_wanted = false;
-
-				for (int m = 0; m < n; m++)
-					is_wanted |= wanted[m] == member;
-				possible &= is_wanted;
-				if (!advice->candidates[member].chosen)
-					move.add[move.nadd++] = member;
-			}
-			if (!possible || move.nadd == 0)
-				continue;
-			steward_move_value(search, &move);
-			if (best.nadd == 0 ||
-				move.gain / move.nadd > best.gain / best.nadd)
-				best = move;
-		}
-		share = best.gain;
-		for (int i = 0; i < best.nadd; i++)
-			share += advice->candidates[best.add[i]].write_ms;
-		share /= best.nadd;
-		for (int i = 0; i < best.nadd; i++)
-		{
-			cumulative += share;
-			advice->candidates[best.add[i]].saved_ms = share;
-			advice->candidates[best.add[i]].cumulative_ms = cumulative;
-		}
-		steward_move_apply(search, &best);
+		for (int k = steward_pool_first(advice, advice->candidates[member].index->relid);
+			 k >= 0; k = advice->candidates[k].next)
+			if (steward_candidate_completes(advice, k, member))
+				advice->candidates[k].winner = true;
 	}
 }

@@ -39,6 +39,7 @@
 #include "base/rows.h"
 #include "advisor/advice.h"
 #include "advisor/hypothetical.h"
+#include "advisor/param_classes.h"
 #include "advisor/suggest.h"
 
 PG_FUNCTION_INFO_V1(pg_steward_droppable_indexes);
@@ -194,30 +195,47 @@ load_existing(Trial *trial)
 	}
 }
 
+/* Plan a query of the statement under visit, with values of its parameters. */
+static void
+plan_class(Trial *trial, Query *query, const StewardParamClass *class)
+{
+	Use		   *use = trial->current;
+	StewardPlan plan = {0};
+	MemoryContext old;
+
+	steward_whatif_plan(query, query->commandType == CMD_SELECT ?
+						CURSOR_OPT_PARALLEL_OK : 0, class->params,
+						trial->visible, trial->masked, &plan);
+	use->other_cost += class->share * plan.total_cost;
+	old = MemoryContextSwitchTo(trial->context);
+	use->other_indexes = list_concat_unique_oid(use->other_indexes,
+												plan.used_existing);
+	MemoryContextSwitchTo(old);
+}
+
 /* Plan the statement under visit with what is visible and masked now. */
 static void
 plan_visit(StewardStatement *statement, List *queries, void *arg)
 {
 	Trial	   *trial = arg;
 	Use		   *use = trial->current;
+	StewardParamClasses classes;
 	ListCell   *lc;
 
+	steward_param_classes(statement, queries, 0, &classes);
+	if (classes.steady == NULL)
+	{
+		/* a guess of values must not tell what can go */
+		classes.count = 1;
+		classes.list[0].params = NULL;
+		classes.list[0].share = 1;
+	}
 	use->other_cost = 0;
 	use->other_indexes = NIL;
 	foreach(lc, queries)
 	{
-		Query	   *query = lfirst_node(Query, lc);
-		StewardPlan plan = {0};
-		MemoryContext old;
-
-		steward_whatif_plan(query, query->commandType == CMD_SELECT ?
-							CURSOR_OPT_PARALLEL_OK : 0, NULL,
-							trial->visible, trial->masked, &plan);
-		use->other_cost += plan.total_cost;
-		old = MemoryContextSwitchTo(trial->context);
-		use->other_indexes = list_concat_unique_oid(use->other_indexes,
-													plan.used_existing);
-		MemoryContextSwitchTo(old);
+		for (int i = 0; i < classes.count; i++)
+			plan_class(trial, lfirst_node(Query, lc), &classes.list[i]);
 	}
 }
 

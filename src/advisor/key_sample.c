@@ -163,7 +163,7 @@ sample_rows(StewardTableStats *table, const char *list, double max_rows,
 /* Hands the only column of a sampled row on. */
 typedef struct OnlyColumn
 {
-	Oid			type;
+	Oid			type;			/* what "row" takes it for */
 	StewardSampleRow row;
 	void	   *arg;
 } OnlyColumn;
@@ -194,22 +194,38 @@ double
 steward_sample_values(StewardTableStats *table, Node *expr, double max_rows,
 					  StewardSampleRow row, void *arg)
 {
+	MemoryContext context = CurrentMemoryContext;
 	StewardQueryScope scope;
 	OnlyColumn	only = {exprType(expr), row, arg};
-	double		rows;
+	volatile double rows = 0;
 
 	if (!may_sample(table, expr))
 		return 0;
-	steward_query_begin(&scope);
-	/* with implicit casts, without which the value would be of another type */
-	rows = sample_rows(table,
-					   psprintf("(%s)",
-								deparse_expression(expr,
-												   deparse_context_for(get_rel_name(table->relid),
-																	   table->relid),
-												   false, true)),
-					   max_rows, hand_on, &only);
-	steward_query_end(&scope);
+	PG_TRY();
+	{
+		steward_query_begin(&scope);
+		rows = sample_rows(table,
+						   psprintf("(%s)",
+									deparse_expression(expr,
+													   deparse_context_for(get_rel_name(table->relid),
+																		   table->relid),
+													   false, true)),
+						   max_rows, hand_on, &only);
+		steward_query_end(&scope);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* our SQL may have a sampled constant in it: not for the log */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		error->context = NULL;
+		error->internalquery = NULL;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 	return rows;
 }
 

@@ -19,21 +19,6 @@
 #include "advisor/move.h"
 
 /*
- * INCLUDE columns have to gain so many times as much as a new index, and this
- * share of what the index gains without them: what they save are reads of the
- * table, which cost the planner more than a server with a warm cache.
- */
-#define INCLUDE_FACTOR 2.0
-#define INCLUDE_SHARE 0.05
-
-/* An index of this size and share of its table is a copy of the table. */
-#define COPY_BYTES (8.0 * 1024 * 1024)
-#define COPY_SHARE 0.6
-
-/* Savings for one call that count for INCLUDE columns: dozens of reads. */
-#define INCLUDE_COST 100.0
-
-/*
  * Time of a statement a day when these of its indexes are there: that of the
  * plan that the planner thinks cheapest.
  */
@@ -77,9 +62,12 @@ touch(StewardSearch *search, int candidate, bool add)
 	}
 }
 
-/* Begin and end with the changes of a move. */
-static void
-touch_move(StewardSearch *search, const StewardMove *move)
+/*
+ * Begin with the changes of a move: search->touched are the statements it
+ * concerns, and search->visible what they see then.
+ */
+void
+steward_move_begin(StewardSearch *search, const StewardMove *move)
 {
 	for (int i = 0; i < move->nadd; i++)
 		touch(search, move->add[i], true);
@@ -87,41 +75,45 @@ touch_move(StewardSearch *search, const StewardMove *move)
 		touch(search, move->drop[i], false);
 }
 
-static void
-untouch(StewardSearch *search)
+/* End it. */
+void
+steward_move_end(StewardSearch *search)
 {
 	while (search->ntouched > 0)
 		search->is_touched[search->touched[--search->ntouched]] = false;
 }
 
 /*
- * Compute what a move gains and how many bytes it adds.
+ * Compute what a move gains, how many bytes it adds, and what its statements
+ * take before it.
  */
 void
 steward_move_value(StewardSearch *search, StewardMove *move)
 {
 	StewardAdvice *advice = search->advice;
 
-	move->gain = move->bytes = 0;
+	move->gain = move->bytes = move->write_ms = move->before_ms = 0;
 	for (int i = 0; i < move->nadd; i++)
 	{
-		move->gain -= advice->candidates[move->add[i]].write_ms;
+		move->write_ms += advice->candidates[move->add[i]].write_ms;
 		move->bytes += advice->candidates[move->add[i]].bytes;
 	}
 	for (int i = 0; i < move->ndrop; i++)
 	{
-		move->gain += advice->candidates[move->drop[i]].write_ms;
+		move->write_ms -= advice->candidates[move->drop[i]].write_ms;
 		move->bytes -= advice->candidates[move->drop[i]].bytes;
 	}
-	touch_move(search, move);
+	move->gain = -move->write_ms;
+	steward_move_begin(search, move);
 	for (int i = 0; i < search->ntouched; i++)
 	{
 		int			number = search->touched[i];
 		StewardWhatif *whatif = &advice->whatifs[number];
 
+		move->before_ms += whatif->ms;
 		move->gain += whatif->ms - steward_whatif_ms(whatif, search->visible[number]);
 	}
-	untouch(search);
+	steward_move_end(search);
 }
 
 /* Does the set keep within its limits after a move? */
@@ -158,7 +150,7 @@ steward_move_apply(StewardSearch *search, StewardMove *move)
 		concern_table(search, move->add[i]);
 	for (int i = 0; i < move->ndrop; i++)
 		concern_table(search, move->drop[i]);
-	touch_move(search, move);
+	steward_move_begin(search, move);
 	for (int i = 0; i < search->ntouched; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[search->touched[i]];
@@ -168,7 +160,7 @@ steward_move_apply(StewardSearch *search, StewardMove *move)
 		for (int k = 0; k < whatif->nlocal; k++)
 			search->concerned[whatif->local[k]] = search->now;
 	}
-	untouch(search);
+	steward_move_end(search);
 
 	for (int i = 0; i < move->ndrop; i++)
 	{
@@ -201,84 +193,7 @@ steward_candidate_covers(StewardAdvice *advice, int wide, int narrow)
 	return a->relid == b->relid && steward_index_covers(a, b);
 }
 
-/*
- * What the first of two moves gains beyond the second, in statements that get
- * noticeably cheaper by it.
- */
-static double
-noticeable_gain(StewardSearch *search, const StewardMove *move, const StewardMove *other)
-{
-	StewardAdvice *advice = search->advice;
-	double		gain = 0;
-	int			n;
-
-	touch_move(search, move);
-	n = search->ntouched;
-	for (int i = 0; i < n; i++)
-	{
-		int			number = search->touched[i];
-
-		search->compared[i] = number;
-		search->compared_ms[i] = steward_whatif_ms(&advice->whatifs[number],
-													search->visible[number]);
-	}
-	untouch(search);
-	touch_move(search, other);
-	for (int i = 0; i < n; i++)
-	{
-		int			number = search->compared[i];
-		StewardWhatif *whatif = &advice->whatifs[number];
-		double		saved = steward_whatif_ms(whatif, search->is_touched[number] ?
-											  search->visible[number] : whatif->visible) -
-			search->compared_ms[i];
-
-		if (saved >= INCLUDE_COST * whatif->ms_per_cost)
-			gain += saved;
-	}
-	untouch(search);
-	return gain;
-}
-
-/*
- * Are the INCLUDE columns of the index that a move adds worth it, compared to
- * the same index without them?  That may be among the candidates, or be there
- * already.
- */
-bool
-steward_move_include_pays(StewardSearch *search, const StewardMove *move, double least)
-{
-	StewardAdvice *advice = search->advice;
-	StewardCandidate *candidate = &advice->candidates[move->add[0]];
-	StewardMove		other = *move;
-	double		worth = 0;
-
-	if (move->nadd != 1 ||
-		candidate->index->ncolumns == candidate->index->nkeys)
-		return true;
-	if (candidate->bytes > COPY_BYTES &&
-		candidate->bytes > COPY_SHARE * candidate->table_bytes)
-		return false;
-	other.nadd = other.ndrop = 0;
-	if (candidate->plain >= 0 && advice->candidates[candidate->plain].chosen)
-	{
-		other.ndrop = 1;
-		other.drop[0] = candidate->plain;
-		steward_move_value(search, &other);
-		worth = -other.gain;
-		other.ndrop = 0;
-	}
-	else if (candidate->plain >= 0)
-	{
-		other = *move;
-		other.add[0] = candidate->plain;
-		steward_move_value(search, &other);
-		worth = other.gain;
-	}
-	return noticeable_gain(search, move, &other) >=
-		Max(INCLUDE_FACTOR * least, INCLUDE_SHARE * worth);
-}
-
-/* StewardSearch space for a run, with what is chosen already. */
+/* The state of a search, with what is chosen already. */
 StewardSearch *
 steward_search_create(StewardAdvice *advice)
 {
@@ -286,6 +201,8 @@ steward_search_create(StewardAdvice *advice)
 	int			n = Max(advice->nwhatifs, 1);
 
 	search->advice = advice;
+	search->least = advice->min_gain * advice->total_ms;
+	search->table_bytes = steward_pool_table_bytes(advice);
 	search->touched = palloc(n * sizeof(int));
 	search->is_touched = palloc0(n * sizeof(bool));
 	search->visible = palloc0(n * sizeof(uint64));

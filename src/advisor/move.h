@@ -23,13 +23,17 @@ typedef struct StewardMove
 	int			add[STEWARD_MAX_MOVE];
 	int			drop[STEWARD_MAX_MOVE];
 	double		gain;			/* ms a day, net of writes */
+	double		write_ms;		/* added, ms a day */
 	double		bytes;			/* added */
+	double		before_ms;		/* of the statements concerned, a day */
 } StewardMove;
 
 /* The state of a search, and room to value moves. */
 typedef struct StewardSearch
 {
 	StewardAdvice *advice;
+	double		least;			/* ms a day that an index has to gain */
+	double		table_bytes;	/* of all tables with candidates */
 
 	/* statements that a move concerns, while it is valued */
 	int			ntouched;
@@ -46,7 +50,7 @@ typedef struct StewardSearch
 	int			now;			/* moves made so far */
 	int		   *concerned;		/* by candidate: number of the latest such move */
 	StewardMove *one;			/* by candidate: the move that adds it */
-	int		   *one_at;			/* when that was valued; -1: never */
+	int		   *one_at;			/* by candidate: when that was valued; -1: never */
 	StewardMove *together;		/* by synergy, likewise */
 	int		   *together_at;
 } StewardSearch;
@@ -55,9 +59,32 @@ extern StewardSearch *steward_search_create(StewardAdvice *advice);
 extern void steward_move_value(StewardSearch *search, StewardMove *move);
 extern bool steward_move_fits(StewardSearch *search, const StewardMove *move);
 extern void steward_move_apply(StewardSearch *search, StewardMove *move);
-extern bool steward_move_include_pays(StewardSearch *search,
-									  const StewardMove *move, double least);
+extern void steward_move_begin(StewardSearch *search, const StewardMove *move);
+extern void steward_move_end(StewardSearch *search);
 extern bool steward_candidate_covers(StewardAdvice *advice, int wide,
 									 int narrow);
+
+
+/* choose_order.c */
+extern double steward_choose_loss(StewardSearch *search, int candidate);
+extern bool steward_choose_pays(StewardSearch *search, int candidate);
+extern void steward_choose_drop(StewardSearch *search, int candidate);
+
+/* worth.c */
+extern bool steward_move_may_pay(StewardSearch *search, const StewardMove *move);
+extern bool steward_move_pays(StewardSearch *search, const StewardMove *move);
+extern bool steward_move_include_pays(StewardSearch *search,
+									  const StewardMove *move);
+extern bool steward_candidate_completes(StewardAdvice *advice, int candidate,
+										int member);
+extern bool steward_move_completes(StewardSearch *search,
+								   const StewardMove *move);
+
+/* synergy.c */
+extern void steward_search_remember(StewardSearch *search, const bool *wanted);
+extern bool steward_synergy_changed(StewardSearch *search, int i);
+extern void steward_synergy_complete(StewardSearch *search,
+									 const StewardMove *synergy,
+									 StewardMove *move);
 
 #endif							/* STEWARD_MOVE_H */

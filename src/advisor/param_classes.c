@@ -19,6 +19,9 @@
  * planner for estimation only, so that it does not choose a plan that holds
  * for them alone, and are shown to nobody.
  *
+ * All of this is guesswork, and only done if there are no samples of what the
+ * statement was executed with (constants_classes.c).
+ *
  * Copyright (c) 2026, the pg_steward authors
  *
  *-------------------------------------------------------------------------
@@ -58,6 +61,8 @@ typedef struct Search
 {
 	Query	   *query;			/* whose range table is in force */
 	int			nparams;		/* highest parameter seen */
+	int			ntypes;			/* allocated */
+	Oid		   *types;			/* of parameters, by number - 1 */
 	Param	   *param;			/* best so far, or NULL */
 	double		share;
 	Datum		common;
@@ -126,6 +131,26 @@ note_limit(Search *search, Node *node, int64 value)
 	search->limit_values[search->nlimits++] = value;
 }
 
+/* Note a parameter and its type. */
+static void
+note_param(Search *search, const Param *param)
+{
+	int			needed = Max(param->paramid, search->nparams);
+
+	if (needed > search->ntypes)
+	{
+		int			allocate = Max(2 * needed, 16);
+		Oid		   *types = palloc0(allocate * sizeof(Oid));
+
+		if (search->nparams > 0)
+			memcpy(types, search->types, search->nparams * sizeof(Oid));
+		search->types = types;
+		search->ntypes = allocate;
+	}
+	search->nparams = needed;
+	search->types[param->paramid - 1] = param->paramtype;
+}
+
 /*
  * Find comparisons for equality of a column with a parameter, and parameters
  * of LIMIT.
@@ -149,7 +174,7 @@ search_walker(Node *node, Search *search)
 		return result;
 	}
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
-		search->nparams = Max(search->nparams, ((Param *) node)->paramid);
+		note_param(search, (Param *) node);
 	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
 		get_oprrest(((OpExpr *) node)->opno) == F_EQSEL)
 	{
@@ -209,13 +234,32 @@ make_params(const Search *search, Datum value)
 }
 
 /*
- * Fill in the classes of a statement, and return their number, which is 1 for
- * most.  rows is how many rows an execution returns or changes on average.
- * Everything is allocated in the current memory context; locks on the tables
- * are the caller's.
+ * Let LIMIT and OFFSET have values in classes of samples that lack them.
  */
-int
-steward_param_classes(List *queries, double rows, StewardParamClass *classes)
+static void
+set_limits(const Search *search, ParamListInfo params)
+{
+	for (int i = 0; i < search->nlimits; i++)
+	{
+		ParamExternData *param = &params->params[search->limits[i] - 1];
+
+		if (OidIsValid(param->ptype))
+			continue;
+		param->value = Int64GetDatum(search->limit_values[i]);
+		param->isnull = false;
+		param->ptype = INT8OID;
+		param->pflags = 0;
+	}
+}
+
+/*
+ * Fill in the classes of a statement; most have one.  rows is how many rows an
+ * execution returns or changes on average.  Everything is allocated in the
+ * current memory context; locks on the tables are the caller's.
+ */
+void
+steward_param_classes(const StewardStatement *statement, List *queries,
+					  double rows, StewardParamClasses *classes)
 {
 	Search		search = {0};
 	ListCell   *lc;
@@ -223,16 +267,25 @@ steward_param_classes(List *queries, double rows, StewardParamClass *classes)
 	search.rows = (int64) Min(Max(rows, LIMIT_AT_LEAST), PG_INT32_MAX);
 	foreach(lc, queries)
 		(void) search_walker((Node *) lfirst_node(Query, lc), &search);
-	if (search.param == NULL)
+	if (steward_constants_classes(statement, search.types, search.nparams, classes))
 	{
-		classes[0].params = make_params(&search, (Datum) 0);
-		classes[0].share = 1;
-		return 1;
+		for (int i = 0; i < classes->count; i++)
+			set_limits(&search, classes->list[i].params);
+		set_limits(&search, classes->steady);
+		return;
 	}
 
-	classes[0].params = make_params(&search, search.common);
-	classes[0].share = search.share;
-	classes[1].params = make_params(&search, search.rare);
-	classes[1].share = 1 - search.share;
-	return 2;
+	memset(classes, 0, sizeof(StewardParamClasses));
+	classes->count = 1;
+	classes->list[0].share = 1;
+	if (search.param == NULL)
+	{
+		classes->list[0].params = make_params(&search, (Datum) 0);
+		return;
+	}
+	classes->count = 2;
+	classes->list[0].params = make_params(&search, search.common);
+	classes->list[0].share = search.share;
+	classes->list[1].params = make_params(&search, search.rare);
+	classes->list[1].share = 1 - search.share;
 }

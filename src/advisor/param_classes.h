@@ -13,8 +13,11 @@
 #include "nodes/params.h"
 #include "nodes/pg_list.h"
 
+#include "advisor/constants.h"
+#include "advisor/workload.h"
+
 /* Classes of one statement, at most. */
-#define STEWARD_MAX_CLASSES 2
+#define STEWARD_MAX_CLASSES STEWARD_SAMPLES
 
 typedef struct StewardParamClass
 {
@@ -22,7 +25,27 @@ typedef struct StewardParamClass
 	double		share;			/* of the executions */
 } StewardParamClass;
 
-extern int	steward_param_classes(List *queries, double rows,
-								  StewardParamClass *classes);
+typedef struct StewardParamClasses
+{
+	int			count;
+	StewardParamClass list[STEWARD_MAX_CLASSES];
+
+	/*
+	 * NULL unless these are samples: constants that are the same in all
+	 * executions, for the planner to rely on, and the rest for estimation.
+	 */
+	ParamListInfo steady;
+} StewardParamClasses;
+
+extern void steward_param_classes(const StewardStatement *statement,
+								  List *queries, double rows,
+								  StewardParamClasses *classes);
+
+/* constants_classes.c */
+extern void steward_constants_preset_types(StewardWorkload *workload,
+										   StewardStatement *statement);
+extern bool steward_constants_classes(const StewardStatement *statement,
+									  const Oid *types, int ntypes,
+									  StewardParamClasses *classes);
 
 #endif							/* STEWARD_PARAM_CLASSES_H */

@@ -50,6 +50,23 @@ steward_pool_first(StewardAdvice *advice, Oid relid)
 	return entry ? entry->first : -1;
 }
 
+/* Space of all tables that have candidates, in bytes. */
+double
+steward_pool_table_bytes(StewardAdvice *advice)
+{
+	HASH_SEQ_STATUS status;
+	TableEntry *entry;
+	double		bytes = 0;
+
+	if (advice->tables == NULL)
+		return 0;
+	hash_seq_init(&status, advice->tables);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->first >= 0)
+			bytes += advice->candidates[entry->first].table_bytes;
+	return bytes;
+}
+
 /* Entry of a table, made if need be. */
 static TableEntry *
 enter_table(StewardAdvice *advice, Oid relid)

@@ -44,6 +44,7 @@
 
 #include "base/compat.h"
 #include "base/query.h"
+#include "advisor/param_classes.h"
 #include "advisor/statement_read.h"
 #include "advisor/statement_text.h"
 #include "advisor/workload.h"
@@ -92,9 +93,11 @@ enter_statement(StewardWorkload *workload, StewardStatement *statement)
 	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
 }
 
-/* Errors that are no statement's fault, and must reach the caller. */
-static bool
-is_interruption(int sqlerrcode)
+/*
+ * Is an error no statement's fault, so that it must reach the caller?
+ */
+bool
+steward_is_interruption(int sqlerrcode)
 {
 	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYSTEM_ERROR ||
@@ -117,17 +120,15 @@ error_offset(StewardAttempt *attempt, ErrorData *error)
 	return pg_mbcharcliplen(attempt->text, strlen(attempt->text), position - 1);
 }
 
-/* Make room for types of parameters up to this number. */
+/* Make room for the types of so many parameters. */
 static void
-make_room_for_presets(StewardAttempt *attempt, int needed)
+grow_presets(StewardWorkload *workload, StewardReading *reading, int needed)
 {
-	StewardReading *reading = &attempt->statement->reading;
 	Oid		   *presets;
 
 	if (needed <= reading->npresets)
 		return;
-	presets = MemoryContextAllocZero(attempt->workload->context,
-									 needed * sizeof(Oid));
+	presets = MemoryContextAllocZero(workload->context, needed * sizeof(Oid));
 	if (reading->npresets > 0)
 		memcpy(presets, reading->presets, reading->npresets * sizeof(Oid));
 	reading->presets = presets;
@@ -151,7 +152,7 @@ preset_case_types(StewardAttempt *attempt)
 	{
 		if (param > attempt->ntypes || attempt->types[param - 1] != TEXTOID)
 			continue;
-		make_room_for_presets(attempt, param);
+		grow_presets(attempt->workload, reading, param);
 		if (!OidIsValid(reading->presets[param - 1]))
 		{
 			reading->presets[param - 1] = INT4OID;
@@ -159,6 +160,20 @@ preset_case_types(StewardAttempt *attempt)
 		}
 	}
 	return changed;
+}
+
+/*
+ * Give a type to a parameter, before the text is read.  The widest one stays.
+ */
+void
+steward_reading_preset(StewardWorkload *workload, StewardReading *reading,
+					   int param, Oid type)
+{
+	if (param < 1 || param > PG_INT16_MAX)
+		return;
+	grow_presets(workload, reading, param);
+	if (reading->presets[param - 1] != NUMERICOID)
+		reading->presets[param - 1] = type;
 }
 
 /*
@@ -189,7 +204,8 @@ preset_types(StewardAttempt *attempt, ErrorData *error)
 	needed = params ? bms_prev_member(params, -1) : 0;
 	if (needed > PG_INT16_MAX)
 		return false;
-	make_room_for_presets(attempt, needed);
+
+	grow_presets(attempt->workload, reading, needed);
 	while ((param = bms_next_member(params, param)) >= 0)
 	{
 		Oid		   *preset = &reading->presets[param - 1];
@@ -318,6 +334,7 @@ try_visit(StewardAttempt *attempt, StewardVisit visit, void *arg)
 		List	   *queries;
 
 		enter_statement(attempt->workload, attempt->statement);
+		steward_constants_preset_types(attempt->workload, attempt->statement);
 		queries = steward_statement_read(attempt);
 		if (queries != NIL && visit)
 			visit(attempt->statement, queries, arg);
@@ -332,7 +349,7 @@ try_visit(StewardAttempt *attempt, StewardVisit visit, void *arg)
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error && is_interruption(error->sqlerrcode))
+	if (error && steward_is_interruption(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
@@ -364,7 +381,10 @@ steward_statement_visit(StewardWorkload *workload, StewardStatement *statement,
 		attempt->workload = workload;
 		attempt->statement = statement;
 		error = try_visit(attempt, visit, arg);
-		if (error == NULL || attempt->analyzed || !try_otherwise(attempt, error))
+		if (error && attempt->analyzed && statement->constants)
+			statement->constants = NULL;	/* perhaps it is these */
+		else if (error == NULL || attempt->analyzed ||
+				 !try_otherwise(attempt, error))
 			break;
 	}
 	if (error)

@@ -484,6 +484,26 @@ steward_text_max_param(const char *text)
 }
 
 /*
+ * Numbers of all parameters in a text, in their order.
+ */
+int *
+steward_text_params(const char *text, int *count)
+{
+	Tokens		tokens;
+	int		   *numbers;
+
+	scan_text(text, &tokens);
+	numbers = palloc(Max(tokens.count, 1) * sizeof(int));
+	*count = 0;
+	for (int i = 0; i < tokens.count; i++)
+	{
+		if (token_param(&tokens, i))
+			numbers[(*count)++] = token_param(&tokens, i);
+	}
+	return numbers;
+}
+
+/*
  * The expression behind := of an assignment of PL/pgSQL, or NULL if the text
  * is none.  Functions' statements are recorded with such texts.
  */

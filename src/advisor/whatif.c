@@ -51,6 +51,9 @@
 /* Candidates of others that a statement tries, at most. */
 #define MORE_CANDIDATES 16
 
+/* Planner calls before other statements' candidates are tried. */
+#define EXPLORE_PLANS 90
+
 /* Share of the risk of LIMIT that counts as cost. */
 #define RISK_SHARE 0.5
 
@@ -67,10 +70,10 @@ typedef struct Exploration
 	StewardAdvice *advice;
 	StewardWhatif *whatif;
 	List	   *queries;
-	int			nclasses;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
+	StewardParamClasses classes;
+	int			maxplans;		/* of the statement, from all visits so far */
 	int			nanswers;
-	Answer		answers[STEWARD_MAX_PLANS + 1];
+	Answer		answers[2 * STEWARD_MAX_PLANS];
 	int			order[STEWARD_MAX_LOCAL];	/* local numbers, best alone first */
 	double		alone[STEWARD_MAX_LOCAL];	/* cost with only this one */
 } Exploration;
@@ -112,7 +115,7 @@ typedef struct Outcome
  */
 static void
 plan_statement(StewardWhatif *whatif, List *queries,
-			   const StewardParamClass *classes, int nclasses, List *indexes,
+			   const StewardParamClasses *classes, List *indexes,
 			   Outcome *outcome)
 {
 	ListCell   *lc;
@@ -122,16 +125,16 @@ plan_statement(StewardWhatif *whatif, List *queries,
 	{
 		Query	   *query = lfirst_node(Query, lc);
 
-		for (int i = 0; i < nclasses; i++)
+		for (int i = 0; i < classes->count; i++)
 		{
 			StewardPlan plan = {0};
 
-			steward_whatif_plan(query, cursor_options(query), classes[i].params,
+			steward_whatif_plan(query, cursor_options(query), classes->list[i].params,
 								indexes, NIL, &plan);
 			whatif->nplans++;
-			outcome->planned += classes[i].share * plan.total_cost;
-			outcome->cost += classes[i].share * risky_cost(&plan);
-			outcome->worst += classes[i].share * Max(plan.full_cost, plan.total_cost);
+			outcome->planned += classes->list[i].share * plan.total_cost;
+			outcome->cost += classes->list[i].share * risky_cost(&plan);
+			outcome->worst += classes->list[i].share * Max(plan.full_cost, plan.total_cost);
 			outcome->risks |= plan.risks;
 			outcome->used = bms_add_members(outcome->used, plan.used);
 			outcome->used_existing = list_concat_unique_oid(outcome->used_existing,
@@ -175,6 +178,23 @@ add_group(StewardAdvice *advice, StewardWhatif *whatif, List *group)
 	MemoryContextSwitchTo(old);
 }
 
+/* Add the candidates of a query, whose parameters have these values. */
+static void
+collect_candidates(StewardAdvice *advice, StewardWhatif *whatif, Query *query,
+				   ParamListInfo params, int flags)
+{
+	List	   *groups = steward_candidates_collect(advice->sizes, query,
+													cursor_options(query),
+													params, flags, NULL);
+	ListCell   *lc;
+
+	whatif->nplans++;
+	foreach(lc, groups)
+	{
+		add_group(advice, whatif, lfirst(lc));
+	}
+}
+
 /*
  * First visit: plan the statement as things are, and add its candidates to
  * the pool.  Whatif numbers of groups are those of the pool.
@@ -186,15 +206,14 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	StewardWhatifVisit *visit = whatif_and_advice;
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses;
+	StewardParamClasses classes;
 	Outcome		base;
 	MemoryContext old;
 	ListCell   *lc;
 
 	whatif->rows = statement->calls > 0 ? statement->rows / statement->calls : 0;
-	nclasses = steward_param_classes(queries, whatif->rows, classes);
-	plan_statement(whatif, queries, classes, nclasses, NIL, &base);
+	steward_param_classes(statement, queries, whatif->rows, &classes);
+	plan_statement(whatif, queries, &classes, NIL, &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->worst = base.worst;
 	whatif->risks = base.risks;
@@ -205,17 +224,12 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	foreach(lc, queries)
 	{
 		Query	   *query = lfirst_node(Query, lc);
-		List	   *groups;
-		ListCell   *lc2;
 
-		groups = steward_candidates_collect(advice->sizes, query,
-											cursor_options(query), NULL, 0,
-											NULL);
-		whatif->nplans++;
-		foreach(lc2, groups)
-		{
-			add_group(advice, whatif, lfirst(lc2));
-		}
+		collect_candidates(advice, whatif, query, classes.steady,
+						   classes.steady ? STEWARD_COLLECT_CONSTANTS : 0);
+		/* keys that a constant is part of */
+		for (int i = 0; classes.steady && i < classes.count; i++)
+			collect_candidates(advice, whatif, query, classes.list[i].params, 0);
 	}
 }
 
@@ -247,8 +261,8 @@ ask(Exploration *exploration, uint64 visible)
 			indexes = lappend(indexes,
 							  exploration->advice->candidates[whatif->local[i]].index);
 	}
-	plan_statement(whatif, exploration->queries, exploration->classes,
-				   exploration->nclasses, indexes, &outcome);
+	plan_statement(whatif, exploration->queries, &exploration->classes,
+				   indexes, &outcome);
 	answer = &exploration->answers[exploration->nanswers++];
 	answer->visible = visible;
 	answer->config.used = 0;
@@ -265,8 +279,8 @@ static bool
 may_ask(Exploration *exploration)
 {
 	return exploration->whatif->nplans +
-		list_length(exploration->queries) * exploration->nclasses <= STEWARD_MAX_PLANS &&
-		exploration->nanswers < STEWARD_MAX_PLANS;
+		list_length(exploration->queries) * exploration->classes.count <= exploration->maxplans &&
+		exploration->nanswers < lengthof(exploration->answers);
 }
 
 /*
@@ -457,7 +471,7 @@ mark_winners(Exploration *exploration)
 	}
 }
 
-/* Begin to ask: what is, as the first visit found it. */
+/* Begin to ask, with what earlier visits found. */
 static Exploration *
 begin_exploration(StewardWhatifVisit *visit, List *queries)
 {
@@ -466,10 +480,20 @@ begin_exploration(StewardWhatifVisit *visit, List *queries)
 	exploration->advice = visit->advice;
 	exploration->whatif = visit->whatif;
 	exploration->queries = queries;
-	exploration->nclasses =
-		steward_param_classes(queries, visit->whatif->rows, exploration->classes);
+	exploration->maxplans = STEWARD_MAX_PLANS;
+	steward_param_classes(visit->whatif->statement, queries, visit->whatif->rows,
+						  &exploration->classes);
 	exploration->answers[0].config = visit->whatif->base;
 	exploration->nanswers = 1;
+	for (int i = 0; i < Min(visit->whatif->nconfigs, STEWARD_MAX_PLANS - 1); i++)
+	{
+		Answer	   *answer = &exploration->answers[exploration->nanswers];
+
+		answer->config = visit->whatif->configs[i];
+		answer->visible = answer->config.used;
+		if (answer->config.used != 0)
+			exploration->nanswers++;
+	}
 	return exploration;
 }
 
@@ -483,8 +507,8 @@ plan_base_again(Exploration *exploration)
 	StewardWhatif *whatif = exploration->whatif;
 	Outcome		base;
 
-	plan_statement(whatif, exploration->queries, exploration->classes,
-				   exploration->nclasses, NIL, &base);
+	plan_statement(whatif, exploration->queries, &exploration->classes, NIL,
+				   &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->ms_per_cost = whatif->base_ms / Max(base.planned, 1e-3);
 	exploration->answers[0].config = whatif->base;
@@ -506,6 +530,7 @@ steward_whatif_explore(StewardStatement *statement, List *queries,
 	choose_local(visit->advice, whatif);
 	if (whatif->nlocal == 0)
 		return;
+	exploration->maxplans = EXPLORE_PLANS;
 	if (whatif->runs_to_end)
 		plan_base_again(exploration);
 	visible = (UINT64CONST(1) << whatif->nlocal) - 1;
@@ -543,15 +568,29 @@ begins_alike(StewardAdvice *advice, const StewardWhatif *whatif, int candidate)
 	return false;
 }
 
+/* Order of candidates that begin alike: smaller ones first. */
+static int
+compare_bytes(const ListCell *a, const ListCell *b)
+{
+	const StewardCandidate *x = lfirst(a);
+	const StewardCandidate *y = lfirst(b);
+
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? -1 : 1;
+	return x->index->id - y->index->id;
+}
+
 /*
  * Add the best of other statements, and what was derived from them, to the
  * candidates of a statement that gains from an index at all.  False if there
- * is nothing to add.
+ * is nothing to ask.
  */
 bool
 steward_whatif_wants_more(StewardAdvice *advice, StewardWhatif *whatif)
 {
 	int			own = whatif->nlocal;
+	List	   *more = NIL;
+	ListCell   *lc;
 
 	if (!whatif->explored || whatif->best_used == 0)
 		return false;
@@ -559,20 +598,52 @@ steward_whatif_wants_more(StewardAdvice *advice, StewardWhatif *whatif)
 	{
 		Oid			table = advice->candidates[whatif->local[i]].index->relid;
 
-		for (int k = steward_pool_first(advice, table);
-			 k >= 0 && whatif->nlocal < own + MORE_CANDIDATES;
+		for (int k = steward_pool_first(advice, table); k >= 0;
 			 k = advice->candidates[k].next)
 		{
-			if (advice->candidates[k].winner && begins_alike(advice, whatif, k))
-				(void) steward_whatif_add_local(whatif, k);
+			if (advice->candidates[k].winner && local_number(whatif, k) < 0 &&
+				begins_alike(advice, whatif, k))
+				more = list_append_unique_ptr(more, &advice->candidates[k]);
 		}
 	}
-	return whatif->nlocal > own;
+	list_sort(more, compare_bytes);
+	foreach(lc, more)
+	{
+		if (whatif->nlocal >= own + MORE_CANDIDATES)
+			break;
+		(void) steward_whatif_add_local(whatif,
+										(StewardCandidate *) lfirst(lc) - advice->candidates);
+	}
+	list_free(more);
+	return whatif->nlocal > own || pg_popcount64(whatif->visible) > 1;
+}
+
+/*
+ * Ask what happens if an index takes the place of each index of its table that
+ * is in a set.
+ */
+static void
+ask_in_place(Exploration *exploration, uint64 set, int number)
+{
+	StewardWhatif *whatif = exploration->whatif;
+	StewardCandidate *candidates = exploration->advice->candidates;
+	Oid			table = candidates[whatif->local[number]].index->relid;
+
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
+
+		if ((set & bit) && set != bit && i != number &&
+			candidates[whatif->local[i]].index->relid == table &&
+			may_ask(exploration))
+			(void) ask(exploration, (set & ~bit) | UINT64CONST(1) << number);
+	}
 }
 
 /*
  * Third visit: ask about what steward_whatif_wants_more() added, alone and in
- * place of the statement's own favourites.
+ * place of the statement's own favourites; and about what is chosen, with one
+ * of it left out or replaced.
  */
 void
 steward_whatif_extend(StewardStatement *statement, List *queries,
@@ -584,20 +655,22 @@ steward_whatif_extend(StewardStatement *statement, List *queries,
 
 	for (int i = visit->nlocal_before; i < whatif->nlocal; i++)
 	{
-		uint64		bit = UINT64CONST(1) << i;
-		StewardIndex *index = visit->advice->candidates[whatif->local[i]].index;
-
 		if (may_ask(exploration))
-			(void) ask(exploration, bit);
-		for (int k = 0; k < visit->nlocal_before; k++)
-		{
-			uint64		other = UINT64CONST(1) << k;
+			(void) ask(exploration, UINT64CONST(1) << i);
+		ask_in_place(exploration, whatif->best_used, i);
+	}
+	if (whatif->visible != 0 && may_ask(exploration))
+		(void) ask(exploration, whatif->visible);
+	for (int i = 0; i < whatif->nlocal; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i;
 
-			if ((whatif->best_used & other) && whatif->best_used != other &&
-				visit->advice->candidates[whatif->local[k]].index->relid == index->relid &&
-				may_ask(exploration))
-				(void) ask(exploration, (whatif->best_used & ~other) | bit);
-		}
+		if ((whatif->visible & bit) && whatif->visible != bit &&
+			may_ask(exploration))
+			(void) ask(exploration, whatif->visible & ~bit);
+		if (visit->advice->candidates[whatif->local[i]].winner &&
+			!(whatif->visible & bit))
+			ask_in_place(exploration, whatif->visible, i);
 	}
 	keep_configs(exploration);
 }
@@ -623,16 +696,40 @@ keep_verified(StewardAdvice *advice, StewardWhatif *whatif,
 	whatif->configs[whatif->nconfigs++] = *config;
 }
 
-/* Is an index on a table of the statement, or on a parent of one? */
+/* Is this the index of a partitioned table of which a statement names a part? */
 static bool
-concerns_statement(const StewardStatement *statement, const StewardIndex *index)
+has_part_of(const StewardStatement *statement, const StewardIndex *index)
 {
-	if (list_member_oid(statement->tables, index->relid))
-		return true;
+	if (!index->partitioned || list_member_oid(statement->tables, index->relid))
+		return false;
 	for (int i = 0; i < index->nparts; i++)
 		if (list_member_oid(statement->tables, index->parts[i].relid))
 			return true;
 	return false;
+}
+
+/* The chosen indexes of a statement's tables, and of their parents. */
+static List *
+chosen_for(StewardAdvice *advice, const StewardStatement *statement)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->tables)
+	{
+		for (int i = steward_pool_first(advice, lfirst_oid(lc)); i >= 0;
+			 i = advice->candidates[i].next)
+			if (advice->candidates[i].chosen)
+				result = list_append_unique_ptr(result, advice->candidates[i].index);
+	}
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
+
+		if (has_part_of(statement, index))
+			result = lappend(result, index);
+	}
+	return result;
 }
 
 /*
@@ -647,23 +744,16 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	StewardAdvice *advice = visit->advice;
 	StewardWhatif *whatif = visit->whatif;
 	StewardConfig config = {0};
-	List	   *indexes = NIL;
 	bool		all_local = true;
-	StewardParamClass classes[STEWARD_MAX_CLASSES];
-	int			nclasses = steward_param_classes(queries, whatif->rows, classes);
+	StewardParamClasses classes;
 	Outcome		outcome;
 	int			id = -1;
 	MemoryContext old;
 
-	for (int i = 0; i < advice->nchosen; i++)
-	{
-		StewardIndex *index = advice->candidates[advice->chosen[i]].index;
-
-		if (concerns_statement(statement, index))
-			indexes = lappend(indexes, index);
-	}
 	whatif->chosen_used = NIL;
-	plan_statement(whatif, queries, classes, nclasses, indexes, &outcome);
+	steward_param_classes(statement, queries, whatif->rows, &classes);
+	plan_statement(whatif, queries, &classes,
+				   chosen_for(advice, statement), &outcome);
 	config.planned = outcome.planned;
 	config.cost = outcome.cost;
 	whatif->chosen_risks = outcome.risks;

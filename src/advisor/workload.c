@@ -32,6 +32,7 @@
 #include "base/compat.h"
 #include "base/query.h"
 #include "base/statements.h"
+#include "advisor/constants.h"
 #include "advisor/workload.h"
 
 #define SECONDS_A_DAY 86400.0
@@ -72,6 +73,8 @@ create_workload(const char *search_path)
 	workload->caller = GetUserId();
 	workload->reads_all = has_privs_of_role(workload->caller,
 											ROLE_PG_READ_ALL_DATA);
+	workload->sees_constants = workload->reads_all &&
+		has_privs_of_role(workload->caller, ROLE_PG_READ_ALL_STATS);
 	workload->search_path = MemoryContextStrdup(context, search_path);
 	workload->days = 1;
 	return workload;
@@ -260,6 +263,41 @@ collect_statements(StewardWorkload *workload, uint64 nrows)
 }
 
 /*
+ * Give the statements their sampled constants, if the caller may have advice
+ * from them: DDL may contain them, and any choice tells something.  He sees all
+ * statements, so that samples of others are of ones that are forgotten; unless
+ * there were too many to look at.
+ */
+static void
+load_constants(StewardWorkload *workload, bool complete)
+{
+	StewardConstantsKey *keys;
+	MemoryContext old;
+
+	if (!workload->sees_constants || !steward_constants_exist())
+		return;
+	keys = MemoryContextAllocHuge(workload->context,
+								  Max(workload->nstatements, 1) * sizeof(StewardConstantsKey));
+	old = MemoryContextSwitchTo(workload->context);
+	for (int i = 0; i < workload->nstatements; i++)
+	{
+		StewardStatement *statement = &workload->statements[i];
+
+		CHECK_FOR_INTERRUPTS();
+		steward_constants_key(statement->queryid, statement->userid, &keys[i]);
+		statement->constants = steward_constants_read(&keys[i]);
+	}
+	MemoryContextSwitchTo(old);
+	if (complete && workload->nhidden == 0)
+	{
+		qsort(keys, workload->nstatements, sizeof(StewardConstantsKey),
+			  steward_constants_compare);
+		(void) steward_constants_retain(MyDatabaseId, keys, workload->nstatements);
+	}
+	pfree(keys);
+}
+
+/*
  * The workload of this database.  search_path is that of the caller's session.
  * Raises an error if pg_stat_statements cannot be read.  The result is
  * allocated in the current memory context; a text that cannot be had in the
@@ -281,6 +319,7 @@ steward_workload_load(const char *search_path)
 				 errmsg("a text in pg_stat_statements is not valid in the encoding of this database"),
 				 errhint("Pass the statements in question in the argument \"queries\".")));
 	collect_statements(workload, nrows);
+	load_constants(workload, nrows < STEWARD_MAX_STATEMENTS);
 	return workload;
 }
 

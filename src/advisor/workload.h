@@ -48,6 +48,7 @@ typedef struct StewardStatement
 	double		rows;
 
 	StewardReading reading;
+	struct StewardConstants *constants; /* samples, NULL: none to be used */
 
 	int			sqlerrcode;		/* why it is left out, if for an error */
 	const char *skipped;		/* why it is left out, NULL if it is not */
@@ -67,6 +68,7 @@ typedef struct StewardWorkload
 	bool		own;			/* the caller wants just this to happen:
 								 * nothing is replaced */
 	bool		reads_all;		/* the caller may read all tables */
+	bool		sees_constants; /* he may have advice from samples */
 	char	   *search_path;	/* the caller's */
 	List	   *role_paths;		/* of RolePath *, workload.c */
 	int			nstatements;
@@ -94,6 +96,9 @@ extern StewardWorkload *steward_workload_from_array(const char *search_path,
 extern char *steward_workload_role_path(StewardWorkload *workload, Oid role);
 
 /* statement_query.c */
+extern bool steward_is_interruption(int sqlerrcode);
+extern void steward_reading_preset(StewardWorkload *workload,
+								   StewardReading *reading, int param, Oid type);
 extern bool steward_statement_visit(StewardWorkload *workload,
 									StewardStatement *statement,
 									StewardVisit visit, void *arg);

@@ -115,6 +115,18 @@
 #endif
 #define POST_PARSE_ANALYZE_ARGS pstate, query, jstate
 
+/*
+ * Where constants stand in a text.  Since 18 lists of them are one, and of
+ * known length.
+ */
+#if PG_VERSION_NUM >= 180000
+#define STEWARD_IS_LIST(location_len) ((location_len)->squashed)
+#define STEWARD_IS_PARAM(location_len) ((location_len)->extern_param)
+#else
+#define STEWARD_IS_LIST(location_len) false
+#define STEWARD_IS_PARAM(location_len) false
+#endif
+
 /* Nanoseconds of a time difference: since 16. */
 #if PG_VERSION_NUM < 160000
 #define INSTR_TIME_GET_NANOSEC(t) \

@@ -49,6 +49,8 @@ int			steward_pgbouncer_maxwait = 1000;
 int			steward_pgbouncer_maxwait_after = 60;
 int			steward_pgbouncer_waiting_after = 120;
 int			steward_refresh_diff_memory = 65536;
+bool		steward_sample_constants = false;
+int			steward_constants_memory = 1024;
 
 static const struct config_enum_entry track_options[] = {
 	{"none", STEWARD_TRACK_NONE, false},
@@ -163,6 +165,34 @@ define_nplusone_settings(void)
 							10, 100000,
 							at_start,
 							0,
+							NULL, NULL, NULL);
+}
+
+/* Settings of src/advisor. */
+static void
+define_advisor_settings(void)
+{
+	GucContext	at_start = process_shared_preload_libraries_in_progress ?
+		PGC_POSTMASTER : PGC_SIGHUP;
+
+	DefineCustomBoolVariable("pg_steward.sample_constants",
+							 "Keeps a few constants and parameter values of each statement in shared memory, for index advice.",
+							 "They are shown to nobody, but indexes that are suggested to roles that may read all data can contain them. "
+							 "Only superusers may change it.",
+							 &steward_sample_constants,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pg_steward.sample_constants_memory",
+							"Shared memory for sampled constants, in kilobytes.",
+							"If it is full, those of statements that were not executed for the longest time make room.",
+							&steward_constants_memory,
+							1024,
+							64, 1024 * 1024,
+							at_start,
+							GUC_UNIT_KB,
 							NULL, NULL, NULL);
 }
 
@@ -314,6 +344,7 @@ steward_guc_init(void)
 
 	define_latency_settings();
 	define_nplusone_settings();
+	define_advisor_settings();
 	define_pool_settings();
 	define_storage_settings();
 	define_pgbouncer_settings();

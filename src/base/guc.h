@@ -65,6 +65,10 @@ extern int	steward_pgbouncer_waiting_after;	/* seconds */
 /* pg_steward.refresh_diff_memory: kilobytes, see refresh/diff_match.c */
 extern int	steward_refresh_diff_memory;
 
+/* pg_steward.sample_constants*: see advisor/constants_store.c */
+extern STEWARD_HIDDEN bool steward_sample_constants;
+extern int	steward_constants_memory;	/* kilobytes */
+
 extern void steward_guc_init(void);
 
 #endif							/* STEWARD_GUC_H */

@@ -69,6 +69,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/observer.h"
 #include "base/shmem.h"
 #include "latency/execution.h"
 #include "latency/n_plus_one_record.h"
@@ -348,6 +349,19 @@ open_another(QueryDesc *query)
 	tracker.crowded = true;
 }
 
+/*
+ * Let the observer see a query that is measured, if it has started with
+ * parameters.  The query itself is open by now.
+ */
+static pg_noinline void
+show_started(const QueryDesc *query)
+{
+	if (steward_observer.started && query->params != NULL &&
+		(tracker.alone.execution.query == query ||
+		 tracker.open->execution.query == query))
+		steward_observer.started(query);
+}
+
 /* ExecutorStart_hook */
 static void
 executor_start(QueryDesc *query, int eflags)
@@ -366,6 +380,8 @@ executor_start(QueryDesc *query, int eflags)
 		tracker.alone.execution.waited_us =
 			time_since_message(tracker.alone.execution.started,
 							   query->plannedstmt);
+	if (unlikely(steward_sample_constants))
+		show_started(query);
 }
 
 /*
@@ -528,6 +544,10 @@ post_parse_analyze(POST_PARSE_ANALYZE_PARAMS)
 									   query->stmt_location, query->stmt_len,
 									   query->queryId);
 	}
+	if (unlikely(steward_sample_constants) && steward_observer.analyzed &&
+		query->queryId != 0 && steward_track != STEWARD_TRACK_NONE &&
+		is_measured(current_nesting()))
+		steward_observer.analyzed(POST_PARSE_ANALYZE_ARGS);
 }
 
 /*

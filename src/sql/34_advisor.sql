@@ -25,7 +25,7 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_index_suggestions';
 COMMENT ON FUNCTION @extschema@.get_index_suggestions(bigint, integer, double precision, interval, text[], double precision[]) IS
-'indexes that would save time, most useful first: for the statements of this database in pg_stat_statements, or for "queries", executed as often a day as "weights" say; saved_ms_per_day is what the index saves beyond those before it, improved_pct its share of the time of all statements, cumulative_improved_pct that of all up to this one, write_cost_ms_per_day the time that inserts and updates take for it; confidence is high, medium or low and reason tells why; max_bytes limits the space of all together, min_gain_pct is the least improvement of one in percent; after deadline the best found so far is returned; executes nothing, changes nothing; needs pg_read_all_stats for others'' statements, and pg_read_all_data or ownership of the tables: others are left out, see get_index_advisor_skipped(); anyone may call it';
+'indexes that would save time, most useful first: for the statements of this database in pg_stat_statements, or for "queries", executed as often a day as "weights" say; saved_ms_per_day is what the index saves beyond those before it, improved_pct its share of the time of all statements, cumulative_improved_pct that of all up to this one, write_cost_ms_per_day the time that inserts and updates take for it; confidence is high, medium or low and reason tells why; max_bytes limits the space of all together, min_gain_pct is the least improvement of one in percent, a tenth of that where a statement becomes several times as fast; after deadline the best found so far is returned; executes nothing, changes nothing; needs pg_read_all_stats for others'' statements, and pg_read_all_data or ownership of the tables: others are left out, see get_index_advisor_skipped(); anyone may call it';
 
 CREATE FUNCTION @extschema@.get_index_suggestion_queries(
     rank integer DEFAULT NULL,
@@ -53,6 +53,21 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 10
 AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_skipped';
 COMMENT ON FUNCTION @extschema@.get_index_advisor_skipped() IS
 'statements of this database that get_index_suggestions() does not consider, and why: they cannot be analyzed as they stand in pg_stat_statements, or the caller may not read what they are about; anyone may call it';
+
+CREATE FUNCTION @extschema@.get_index_advisor_progress(
+    OUT pid integer,
+    OUT database_name text,
+    OUT user_name text,
+    OUT phase text,
+    OUT statements_done integer,
+    OUT statements_total integer,
+    OUT indexes_chosen integer,
+    OUT elapsed_seconds double precision)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 100 ROWS 1
+AS 'MODULE_PATHNAME', 'pg_steward_index_advisor_progress';
+COMMENT ON FUNCTION @extschema@.get_index_advisor_progress() IS
+'how far calls of get_index_suggestions() and get_droppable_indexes() are, in all databases: the phase, statements done in this phase of all, indexes chosen so far; those of other roles only for pg_read_all_stats; anyone may call it';
 
 CREATE FUNCTION @extschema@.analyze_query(
     query text,

@@ -13,9 +13,8 @@ CREATE TABLE steward.index_suggestion (
     built_at timestamptz,
     built_queries jsonb);
 SELECT pg_catalog.pg_extension_config_dump('steward.index_suggestion', '');
-GRANT SELECT ON steward.index_suggestion TO pg_read_all_stats;
 COMMENT ON TABLE steward.index_suggestion IS
-'suggestions kept by keep_index_suggestions(), to compare with what came of them; superusers write it, unless granted';
+'suggestions kept by keep_index_suggestions(), to compare with what came of them; definitions can contain sampled constants, so that pg_read_all_data reads it; superusers write it, unless granted';
 COMMENT ON COLUMN steward.index_suggestion.index_definition IS 'command that creates the index';
 COMMENT ON COLUMN steward.index_suggestion.schema_name IS 'schema of the table';
 COMMENT ON COLUMN steward.index_suggestion.table_name IS 'table that the index is for';
@@ -159,4 +158,4 @@ BEGIN ATOMIC
      ORDER BY c.schema_name, c.table_name, c.index_definition, c.queryid;
 END;
 COMMENT ON FUNCTION @extschema@.check_index_suggestions() IS
-'for each statement of each suggestion kept by keep_index_suggestions(): its mean time in ms before, since the index was found created (if that was not noted, since the suggestion was kept), and as forecast; verdict is improved, unchanged, regression (more than 10 percent and 0.05 ms slower), no calls since, or not created; changes nothing; needs pg_read_all_stats and pg_stat_statements';
+'for each statement of each suggestion kept by keep_index_suggestions(): its mean time in ms before, since the index was found created (if that was not noted, since the suggestion was kept), and as forecast; verdict is improved, unchanged, regression (more than 10 percent and 0.05 ms slower), no calls since, or not created; changes nothing; needs pg_read_all_stats, pg_read_all_data or SELECT on steward.index_suggestion, and pg_stat_statements';

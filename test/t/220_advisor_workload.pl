@@ -58,6 +58,21 @@ my $locker = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres')
 	'<', \$in, '>', \$locked, $timer);
 $in .= "BEGIN;\nLOCK TABLE o;\n\\echo locked\n";
 $locker->pump until $locked =~ /locked/;
+
+# While a run waits for that lock, others see how far it is; not when it ended.
+my ($asked, $answer) = ('', '');
+my $asker = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$asked, '>', \$answer, '2>', \my $asker_error, $timer);
+$asked .= q{SET pg_steward.lock_timeout = '60s'; SELECT * FROM get_index_suggestions(queries => '{"SELECT * FROM o WHERE a = 1"}');} . "\n\\q\n";
+$asker->pump_nb;
+ok( $node->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM get_index_advisor_progress() WHERE phase = 'analyzing statements' AND statements_total = 1
+		     AND database_name = 'postgres' AND elapsed_seconds >= 0}),
+	'progress of a run that waits');
+$node->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM get_index_advisor_progress()');
+$asker->finish;
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM get_index_advisor_progress()'),
+	'no progress after it was canceled');
 is($node->safe_psql('postgres', 'SELECT DISTINCT table_name FROM get_index_suggestions()'),
 	'p', 'suggestions beside a locked table');
 is( $node->safe_psql('postgres',

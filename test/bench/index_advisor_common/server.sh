@@ -78,17 +78,26 @@ create_bench()
 	sql -f - <"$here/test/bench/index_advisor_common/peers.sql"
 }
 
-# execute_bench: the workload, for pg_stat_statements and pg_qualstats
+# execute_bench [SETTING...]: the workload, for pg_stat_statements and
+# pg_qualstats, with the settings on
 execute_bench()
 {
+	local setting
+
 	say "executing the workload"
 	sql -c 'SELECT * FROM bench.workload()' >"$WORK/workload.sql"
 	case $peers in
 		*qualstats*) sql -c 'ALTER SYSTEM SET pg_qualstats.sample_rate = 1' -c 'SELECT pg_reload_conf()' -o /dev/null ;;
 	esac
+	for setting in "$@"; do
+		sql -o /dev/null -c "ALTER SYSTEM SET $setting = on" -c 'SELECT pg_reload_conf()'
+	done
 	sql -o /dev/null -c 'SELECT pg_stat_statements_reset()' -c 'SELECT pg_stat_force_next_flush()'
 	sql -o /dev/null -f - <"$WORK/workload.sql"
 	sql -o /dev/null -c "ALTER SYSTEM SET pg_stat_statements.track = 'none'" -c 'SELECT pg_reload_conf()'
+	for setting in "$@"; do
+		sql -o /dev/null -c "ALTER SYSTEM RESET $setting" -c 'SELECT pg_reload_conf()'
+	done
 	sql -c 'VACUUM ANALYZE'
 }
 
