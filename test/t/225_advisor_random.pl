@@ -83,7 +83,7 @@ $list = join ', ', map { "\$query\$$_\$query\$" } @queries;
 # All in one run.
 my $suggest = q{
 	SELECT count(*) > 0, bool_and(estimated_bytes > 0 AND saved_ms_per_day > 0 AND index_definition IS NOT NULL AND reason IS NOT NULL)
-	  FROM get_index_suggestions(max_indexes => 100, min_gain_pct => 0.001, deadline => '2 min', queries => ARRAY[%s]::text[]);};
+	  FROM get_index_suggestions(max_indexes => 100, min_gain_pct => 0.001, deadline => '10 min', queries => ARRAY[%s]::text[]);};
 my ($ret, $rows, $messages) = $node->psql('postgres', sprintf($suggest, $list)
 	  . q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::int;});
 is($ret, 0, 'advice on ' . @queries . ' random statements') or diag($messages);
