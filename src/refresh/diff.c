@@ -237,15 +237,15 @@ run_refresh(Relation view, int kilobytes, StewardDiffResult *result)
 
 	steward_row_hasher_init(&hasher);
 	steward_match_begin(&match, RelationGetDescr(view), kilobytes);
-	steward_refresh_progress_phase(STEWARD_PHASE_STORED);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_STORED);
 	nrows = read_stored(view, &match, &hasher);
 	check_unchanged_since(view, nrows);
 	steward_match_stored_done(&match);
-	steward_refresh_progress_phase(STEWARD_PHASE_COMPUTE);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_COMPUTE);
 	read_computed(view, &match, &hasher);
-	steward_refresh_progress_phase(STEWARD_PHASE_COMPARE);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_COMPARE);
 	steward_match_finish(&match);
-	steward_refresh_progress_phase(STEWARD_PHASE_APPLY);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_APPLY);
 	steward_diff_apply(view, GetActiveSnapshot(), &match, &hasher, result);
 	steward_match_end(&match);
 

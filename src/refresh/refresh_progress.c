@@ -45,15 +45,15 @@ PG_FUNCTION_INFO_V1(pg_steward_get_matview_refresh_progress);
 #define MAX_REFRESHES 64
 
 static const char *const phase_names[] = {
-	[STEWARD_PHASE_START] = "starting",
-	[STEWARD_PHASE_LOCK] = "waiting for a lock",
-	[STEWARD_PHASE_STORED] = "reading stored rows",
-	[STEWARD_PHASE_COMPUTE] = "executing the query",
-	[STEWARD_PHASE_COMPARE] = "comparing",
-	[STEWARD_PHASE_APPLY] = "writing differences",
-	[STEWARD_PHASE_INDEXES] = "building indexes",
-	[STEWARD_PHASE_EXCHANGE] = "exchanging tables",
-	[STEWARD_PHASE_SERVER] = "REFRESH by the server"
+	[STEWARD_REFRESH_PHASE_START] = "starting",
+	[STEWARD_REFRESH_PHASE_LOCK] = "waiting for a lock",
+	[STEWARD_REFRESH_PHASE_STORED] = "reading stored rows",
+	[STEWARD_REFRESH_PHASE_COMPUTE] = "executing the query",
+	[STEWARD_REFRESH_PHASE_COMPARE] = "comparing",
+	[STEWARD_REFRESH_PHASE_APPLY] = "writing differences",
+	[STEWARD_REFRESH_PHASE_INDEXES] = "building indexes",
+	[STEWARD_REFRESH_PHASE_EXCHANGE] = "exchanging tables",
+	[STEWARD_REFRESH_PHASE_SERVER] = "REFRESH by the server"
 };
 
 /* One refresh.  pid 0: free. */
@@ -149,7 +149,7 @@ steward_refresh_progress_begin(Oid view, StewardRefreshMethod method)
 		mine->view = view;
 		mine->started = GetCurrentTimestamp();
 		pg_atomic_write_u32(&mine->method, method);
-		pg_atomic_write_u32(&mine->phase, STEWARD_PHASE_START);
+		pg_atomic_write_u32(&mine->phase, STEWARD_REFRESH_PHASE_START);
 		for (int i = 0; i < STEWARD_REFRESH_COUNTS; i++)
 			pg_atomic_write_u64(&mine->counts[i], 0);
 	}

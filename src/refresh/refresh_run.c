@@ -315,7 +315,7 @@ refresh_by_method(Oid view, bool assume_deterministic,
 				  StewardRefreshOutcome *outcome)
 {
 	steward_refresh_progress_method(outcome->method);
-	steward_refresh_progress_phase(STEWARD_PHASE_LOCK);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_LOCK);
 	lock_view(view, outcome->method);
 	steward_freshness_mark(view, assume_deterministic);
 	switch (outcome->method)
@@ -328,7 +328,7 @@ refresh_by_method(Oid view, bool assume_deterministic,
 			outcome->ndeleted = -1;
 			break;
 		default:
-			steward_refresh_progress_phase(STEWARD_PHASE_SERVER);
+			steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_SERVER);
 			refresh_by_server(view,
 							  outcome->method == STEWARD_REFRESH_CONCURRENTLY,
 							  outcome);

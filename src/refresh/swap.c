@@ -118,7 +118,7 @@ fill_table(Relation view, int64 *nrows)
 	LockRelationOid(table, AccessExclusiveLock);
 	receiver = CreateTransientRelDestReceiver(table);
 
-	steward_refresh_progress_phase(STEWARD_PHASE_COMPUTE);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_COMPUTE);
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
 	*nrows = steward_matview_execute(view, receiver);
@@ -177,7 +177,7 @@ build_indexes(Relation view, List *indexes, Oid table)
 	List	   *built = NIL;
 	ListCell   *cell;
 
-	steward_refresh_progress_phase(STEWARD_PHASE_INDEXES);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_INDEXES);
 	foreach(cell, indexes)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -291,11 +291,11 @@ steward_swap_refresh(Oid oid, char **note)
 		*note = pstrdup("indexes were built while the view was locked because one is over whole rows");
 	steward_matview_leave_owner(&owner);
 
-	steward_refresh_progress_phase(STEWARD_PHASE_LOCK);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_LOCK);
 	steward_matview_lock_exclusive(oid, relations_to_lock(view, indexes),
 								   steward_lock_timeout * PATIENCE);
 	CheckTableNotInUse(view, "REFRESH MATERIALIZED VIEW");
-	steward_refresh_progress_phase(STEWARD_PHASE_EXCHANGE);
+	steward_refresh_progress_phase(STEWARD_REFRESH_PHASE_EXCHANGE);
 	if (!RelationIsPopulated(view))
 		SetMatViewPopulatedState(view, true);
 	if (apart)
