@@ -183,13 +183,14 @@ SELECT pause_matview_refresh();
 SELECT matview_name FROM policies;
 BEGIN;
 DROP MATERIALIZED VIEW "Da""ily";
-SELECT count(*) FROM steward.matview_policy;
 ROLLBACK;
 SELECT count(*) FROM steward.matview_policy;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT 1;
 DROP TABLE base CASCADE;
 COMMIT;
+-- at once, or now, if the worker was just looking at them
+SELECT pause_matview_refresh();
 SELECT matview_name FROM policies;
 -- one that the hook did not see, and what is left of the others
 INSERT INTO steward.matview_policy (matview_name, every, downstream, method, assume_deterministic, on_upstream_error, paused, created)
@@ -240,6 +241,7 @@ SELECT count(*) OPERATOR(pg_catalog.>) 0 FROM get_matview_status();
 SELECT count(*) OPERATOR(pg_catalog.>=) 0 FROM get_matview_refresh_history();
 DROP MATERIALIZED VIEW spare;
 SET search_path TO policy2, public;
+SELECT pause_matview_refresh() >= 0 AS works;
 SELECT count(*) FROM steward.matview_policy WHERE matview_name = 'policy2.spare';
 
 SET client_min_messages = warning;

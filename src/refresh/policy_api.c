@@ -9,8 +9,8 @@
  * there for better messages; the constraints also hold for what comes in by
  * other ways, as a dump.
  *
- * Nothing here waits for a lock longer than pg_steward.lock_timeout, and views
- * are not locked: the policy of a view that is dropped meanwhile is removed
+ * Nothing here waits for a lock longer than five seconds, and views are not
+ * locked: the policy of a view that is dropped meanwhile is removed
  * when policies are loaded.
  *
  * Copyright (c) 2026, the pg_steward authors
@@ -27,6 +27,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -240,6 +241,9 @@ begin_change(StewardTableScope *scope)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s\" of the extension does not exist",
 						"steward.matview_policy")));
+	/* the worker may be writing the same rows, for a moment */
+	(void) set_config_option("lock_timeout", "5s", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	steward_policy_follow_views();
 }
 

@@ -180,8 +180,11 @@ delete_policy(Oid view)
 	Datum		values[1];
 	SPIPlanPtr	plan;
 
-	if (!steward_policy_table_exists(&table, &owner) ||
-		!ConditionalLockRelationOid(table, RowExclusiveLock))
+	if (!steward_policy_table_exists(&table, &owner))
+		return;
+	/* what stays behind locks is removed when policies are loaded */
+	steward_policy_changed();
+	if (!ConditionalLockRelationOid(table, RowExclusiveLock))
 		return;
 	if (!steward_policy_table_begin(&scope))
 		return;					/* dropped before we had the lock */

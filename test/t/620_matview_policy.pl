@@ -53,6 +53,9 @@ $node->safe_psql('source', q{
 my $all = $node->safe_psql('source', $policies);
 my $expected = join "\n", grep { !/left_out/ } split /\n/, $all;
 is(scalar(split /\n/, $all), 3, 'three policies');
+is($node->safe_psql('source', q{BEGIN; DROP MATERIALIZED VIEW left_out;
+		SELECT count(*) FROM steward.matview_policy; ROLLBACK}),
+	'2', 'a policy goes in the transaction that drops its view');
 
 my $dump = "$PostgreSQL::Test::Utils::tmp_check/policies";
 $node->command_ok(
