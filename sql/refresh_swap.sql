@@ -139,6 +139,17 @@ DROP INDEX kinds_invalid;
 CREATE INDEX kinds_whole ON all_kinds ((all_kinds IS NOT NULL));
 SELECT swap('all_kinds'), differs('all_kinds');
 
+-- files stay in their tablespaces, whatever new tables get by default
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_swap_space LOCATION '';
+CREATE INDEX filled_elsewhere ON filled (id) TABLESPACE regress_swap_space;
+SET default_tablespace = regress_swap_space;
+SELECT swap('filled'), differs('filled');
+RESET default_tablespace;
+SELECT relname FROM parts('filled') WHERE reltablespace <> 0;
+DROP INDEX filled_elsewhere;
+DROP TABLESPACE regress_swap_space;
+
 -- as the owner of the view, restricted
 CREATE ROLE regress_swap_owner;
 GRANT USAGE, CREATE ON SCHEMA refresh_swap TO regress_swap_owner;

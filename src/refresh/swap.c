@@ -158,6 +158,7 @@ build_index(Oid index_oid, Oid table, int natts)
 	for (int i = 0; i < natts; i++)
 		map->attnums[i] = i + 1;
 	statement = generateClonedIndexStmt(NULL, index, map, NULL);
+	statement->reset_default_tblspc = true; /* where it is, nowhere else */
 	if (!index->rd_index->indisvalid)
 		statement->unique = false;
 	index_close(index, NoLock);
