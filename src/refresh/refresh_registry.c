@@ -217,12 +217,16 @@ remove_views(StewardRegistry *registry, StewardRefreshDatabase *entry)
 	entry->nviews = entry->nupstreams = 0;
 }
 
-/* Are two schedules the same?  Written by the same code, from zero. */
+/* Are two schedules the same? */
 static bool
 same_schedule(const StewardSchedule *a, const StewardSchedule *b)
 {
 	return a->kind == b->kind && a->period_us == b->period_us &&
-		memcmp(&a->cron, &b->cron, sizeof(StewardCron)) == 0 &&
+		a->cron.minutes == b->cron.minutes && a->cron.hours == b->cron.hours &&
+		a->cron.days == b->cron.days && a->cron.months == b->cron.months &&
+		a->cron.weekdays == b->cron.weekdays &&
+		a->cron.any_day == b->cron.any_day &&
+		a->cron.any_weekday == b->cron.any_weekday &&
 		strcmp(a->time_zone, b->time_zone) == 0;
 }
 

@@ -176,25 +176,25 @@ next_step(StewardRegistry *registry, StewardRefreshView *view,
 	StewardRefreshDatabase *entry;
 	StewardRefreshSlot *slot = steward_slot_mine();
 	TimestampTz now = GetCurrentTimestamp();
-	NextStep	step = STEP_WAIT;
+	NextStep	step = STEP_END;
+	bool		leave;
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	entry = steward_registry_database(registry, MyDatabaseId);
-	if (entry == NULL ||
+	leave = entry == NULL ||
 		steward_registry_is_held(registry, MyDatabaseId, now) ||
-		(registry->nwaiting > 0 && now - started > TURN_US))
-		step = STEP_END;
-	else if (entry->reload || entry->state != STEWARD_DATABASE_ACTIVE)
+		(registry->nwaiting > 0 && now - started > TURN_US);
+	if (!leave && (entry->reload || entry->state != STEWARD_DATABASE_ACTIVE))
 		step = STEP_LOAD;
-	else if (steward_max_refresh_workers == 0)
-		step = STEP_END;
-	else if (steward_plan_take(registry, MyDatabaseId, view, has_policy))
+	else if (!leave && steward_max_refresh_workers > 0 &&
+			 steward_plan_take(registry, MyDatabaseId, view, has_policy))
 	{
 		slot->view = view->view;
 		step = STEP_REFRESH;
 	}
-	else if (registry->nwaiting > 0 || entry->nviews == 0)
-		step = STEP_END;
+	else if (!leave && registry->nwaiting == 0 && entry->nviews > 0 &&
+			 steward_max_refresh_workers > 0)
+		step = STEP_WAIT;
 	LWLockRelease(registry->lock);
 	return step;
 }
