@@ -377,6 +377,11 @@ typedef struct EquivalenceMemberIterator
 #define STEWARD_MAINTAIN_ERROR ACLCHECK_NOT_OWNER
 #endif
 
+/* Is this a background worker? */
+#if PG_VERSION_NUM < 170000
+#define AmBackgroundWorkerProcess() IsBackgroundWorker
+#endif
+
 /*
  * The search path of maintenance commands, until the GUC nest level ends:
  * since 17.

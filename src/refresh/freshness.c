@@ -574,7 +574,7 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 		*reason = why_stale(view);
 		return state;
 	}
-	if (IsBackgroundWorker && mark.settings != 0 &&
+	if (AmBackgroundWorkerProcess() && mark.settings != 0 &&
 		mark.settings != steward_sources_settings())
 	{
 		*reason = pstrdup("it was refreshed with other settings");
