@@ -18,10 +18,12 @@
  *    is taken out, and so is what gains too little after all; repeated while
  *    something changes.
  *
- * A run has a deadline.  The planner may be asked for the first three quarters
- * of the time, statements with most time first; the search ends when time is
- * up.  What was found by then is the result, and steward_advice_late() tells.
- * How far a run is can be seen by other sessions (progress.c).
+ * A run has a deadline.  Each step that asks the planner may do so up to a
+ * share of the time, statements with most time first, and leaves the rest to
+ * later steps; so what was found by then is chosen from, with a tenth of the
+ * time at least even if one question took longer than all of it.  The first
+ * statement is always looked at.  Whatever was cut short is told by
+ * advice->late.  How far a run is can be seen by other sessions (progress.c).
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -56,8 +58,14 @@
 #define END_FACTOR 2.0
 #define END_ROWS 1e6
 
-/* Share of the time until the deadline for questions to the planner. */
-#define PLAN_SHARE 0.75
+/* Shares of the time until the deadline, by which steps have to be over. */
+#define COLLECT_SHARE 0.3
+#define EXPLORE_SHARE 0.55
+#define EXTEND_SHARE 0.65
+#define REFINE_SHARE 0.8
+
+/* Share of that time which the choice has in any case. */
+#define CHOOSE_SHARE 0.1
 
 /* Rounds of verification, at most. */
 #define MAX_ROUNDS 4
@@ -85,7 +93,6 @@ steward_advice_create(StewardWorkload *workload, double max_bytes,
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	StewardAdvice *advice = palloc0(sizeof(StewardAdvice));
-	TimestampTz now = GetCurrentTimestamp();
 
 	advice->context = context;
 	advice->workload = workload;
@@ -93,8 +100,8 @@ steward_advice_create(StewardWorkload *workload, double max_bytes,
 	advice->max_bytes = max_bytes;
 	advice->max_indexes = max_indexes;
 	advice->min_gain = min_gain;
+	advice->started = GetCurrentTimestamp();
 	advice->deadline = deadline;
-	advice->plan_deadline = now + (TimestampTz) ((deadline - now) * PLAN_SHARE);
 	advice->whatifs = palloc_extended(Max(workload->nstatements, 1) * sizeof(StewardWhatif),
 									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	MemoryContextSwitchTo(old);
@@ -102,23 +109,33 @@ steward_advice_create(StewardWorkload *workload, double max_bytes,
 }
 
 /*
- * Is the time up?  Once it was, it stays so.
+ * Is the time up?
  */
 bool
 steward_advice_late(StewardAdvice *advice)
 {
-	if (GetCurrentTimestamp() >= advice->deadline)
-		advice->late = true;
-	return advice->late;
+	if (GetCurrentTimestamp() < advice->deadline)
+		return false;
+	advice->late = true;
+	return true;
 }
 
-/* Is there no time left to ask the planner? */
-static bool
-planning_is_late(StewardAdvice *advice)
+/* When this share of the time until the deadline is over. */
+static TimestampTz
+time_of(const StewardAdvice *advice, double share)
 {
-	if (GetCurrentTimestamp() >= advice->plan_deadline)
-		advice->late = true;
-	return advice->late;
+	return advice->started +
+		(TimestampTz) ((double) (advice->deadline - advice->started) * share);
+}
+
+/* Is there no time left for a step that has to be over by then? */
+static bool
+step_is_late(StewardAdvice *advice, TimestampTz end)
+{
+	if (GetCurrentTimestamp() < end)
+		return false;
+	advice->late = true;
+	return true;
 }
 
 /*
@@ -199,6 +216,7 @@ static void
 collect(StewardAdvice *advice)
 {
 	StewardWorkload *workload = advice->workload;
+	TimestampTz end = time_of(advice, COLLECT_SHARE);
 
 	for (int i = 0; i < workload->nstatements; i++)
 	{
@@ -207,7 +225,7 @@ collect(StewardAdvice *advice)
 		StewardWhatifVisit visit = {advice, whatif};
 
 		steward_progress_note(STEWARD_PHASE_COLLECT, i, workload->nstatements, 0);
-		if (planning_is_late(advice))
+		if (advice->nwhatifs > 0 && step_is_late(advice, end))
 		{
 			if (!statement->skipped)
 				statement->skipped = "the deadline came first";
@@ -318,6 +336,8 @@ measure(StewardAdvice *advice)
 static void
 explore(StewardAdvice *advice)
 {
+	TimestampTz end = time_of(advice, EXPLORE_SHARE);
+	int			explored = 0;
 
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
@@ -327,7 +347,7 @@ explore(StewardAdvice *advice)
 		steward_progress_note(STEWARD_PHASE_EXPLORE, i, advice->nwhatifs, 0);
 		if (whatif->groups == NIL)
 			continue;
-		if (planning_is_late(advice))
+		if (explored++ > 0 && step_is_late(advice, end))
 			break;
 		(void) steward_statement_visit(advice->workload, whatif->statement,
 									   steward_whatif_explore, &visit);
@@ -335,12 +355,11 @@ explore(StewardAdvice *advice)
 }
 
 /*
- * Third visit, of those for which there are candidates of others.
+ * Third visit, of those for which there are candidates of others; until then.
  */
 static void
-extend(StewardAdvice *advice)
+extend(StewardAdvice *advice, TimestampTz end)
 {
-
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];
@@ -348,7 +367,7 @@ extend(StewardAdvice *advice)
 
 		steward_progress_note(STEWARD_PHASE_EXTEND, i, advice->nwhatifs,
 							  advice->nchosen);
-		if (planning_is_late(advice))
+		if (step_is_late(advice, end))
 			break;
 		if (steward_whatif_wants_more(advice, whatif))
 			(void) steward_statement_visit(advice->workload, whatif->statement,
@@ -420,12 +439,12 @@ steward_advice_link_users(StewardAdvice *advice)
 }
 
 /*
- * Last visit of the statements that concern chosen indexes.
+ * Last visit of the statements that concern chosen indexes.  For those that
+ * time does not suffice for, what is known of them has to do.
  */
 static void
 verify(StewardAdvice *advice)
 {
-
 	for (int i = 0; i < advice->nwhatifs; i++)
 	{
 		StewardWhatif *whatif = &advice->whatifs[i];
@@ -433,7 +452,11 @@ verify(StewardAdvice *advice)
 
 		steward_progress_note(STEWARD_PHASE_VERIFY, i, advice->nwhatifs,
 							  advice->nchosen);
-		if (whatif->groups != NIL)
+		if (whatif->groups == NIL)
+			continue;
+		if (steward_advice_late(advice))
+			steward_whatif_conclude(advice, whatif);
+		else
 			(void) steward_statement_visit(advice->workload, whatif->statement,
 										   steward_whatif_verify, &visit);
 	}
@@ -480,11 +503,12 @@ refine(StewardAdvice *advice)
 {
 	int			nbefore = advice->nchosen;
 	bool		changed;
+	TimestampTz end = time_of(advice, REFINE_SHARE);
 
-	if (nbefore == 0 || planning_is_late(advice))
+	if (nbefore == 0 || step_is_late(advice, end))
 		return false;
 	steward_choose_mark(advice);
-	extend(advice);
+	extend(advice, end);
 	steward_advice_link_users(advice);
 	steward_choose(advice);
 
@@ -492,6 +516,18 @@ refine(StewardAdvice *advice)
 	for (int i = 0; i < advice->nchosen; i++)
 		changed |= !advice->candidates[advice->chosen[i]].refined;
 	return changed;
+}
+
+/*
+ * However long the planner took, the choice has some time.
+ */
+static void
+leave_time_to_choose(StewardAdvice *advice)
+{
+	TimestampTz least = GetCurrentTimestamp() +
+		(time_of(advice, CHOOSE_SHARE) - advice->started);
+
+	advice->deadline = Max(advice->deadline, least);
 }
 
 /* All steps of a run. */
@@ -507,12 +543,13 @@ run_steps(StewardAdvice *advice)
 	measure(advice);
 	explore(advice);
 	steward_pool_derive(advice);
-	extend(advice);
+	extend(advice, time_of(advice, EXTEND_SHARE));
 	steward_write_cost_load(advice);
 	steward_advice_link_users(advice);
 	advice->chosen = MemoryContextAlloc(advice->context,
 										Max(advice->ncandidates, 1) * sizeof(int));
 	steward_progress_note(STEWARD_PHASE_CHOOSE, 0, advice->nwhatifs, 0);
+	leave_time_to_choose(advice);
 	steward_choose(advice);
 	for (int round = 0; round < MAX_ROUNDS && refine(advice); round++)
 		 /* again, around what was chosen now */ ;

@@ -84,6 +84,8 @@ typedef struct StewardWhatif
 	StewardConfig base;
 	List	   *used_existing;	/* OIDs of indexes in the base plan */
 	uint32		risks;			/* STEWARD_RISK_ of the base plan */
+	int			nbase_plans;
+	double	   *base_plans;		/* cost of each plan of it, with its risk */
 	double		worst;			/* cost of the base plan run to its end */
 	double		rows;			/* of one execution, as LIMIT is to be taken */
 	bool		runs_to_end;	/* LIMIT does not end its scans early */
@@ -114,8 +116,8 @@ typedef struct StewardAdvice
 	double		max_bytes;		/* infinite for no limit */
 	int			max_indexes;
 	double		min_gain;		/* share of the workload's time */
-	TimestampTz deadline;		/* for the choice */
-	TimestampTz plan_deadline;	/* for questions to the planner */
+	TimestampTz started;
+	TimestampTz deadline;
 
 	int			ncandidates;
 	int			maxcandidates;
@@ -165,6 +167,8 @@ extern bool steward_whatif_wants_more(StewardAdvice *advice,
 extern int	steward_whatif_add_local(StewardWhatif *whatif, int candidate);
 extern void steward_whatif_verify(StewardStatement *statement, List *queries,
 								  void *whatif_and_advice);
+extern void steward_whatif_conclude(StewardAdvice *advice,
+									StewardWhatif *whatif);
 
 /* What the visits of whatif.c get as their argument. */
 typedef struct StewardWhatifVisit
@@ -183,6 +187,8 @@ extern void steward_choose_mark(StewardAdvice *advice);
 
 /* choose_order.c */
 extern void steward_choose_order(StewardAdvice *advice);
+extern const StewardConfig *steward_whatif_config(const StewardWhatif *whatif,
+												 uint64 visible);
 extern double steward_whatif_ms(const StewardWhatif *whatif, uint64 visible);
 
 #endif							/* STEWARD_ADVICE_H */

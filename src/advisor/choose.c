@@ -92,7 +92,8 @@ consider(StewardSearch *search, const StewardMove *move, StewardMove *best)
 }
 
 /*
- * Make the best move of all that add something; false if none is worth it.
+ * Make the best move of all that add something, or of those that time suffices
+ * for; false if none is worth it, or time is up.
  */
 static bool
 grow(StewardSearch *search)
@@ -106,7 +107,7 @@ grow(StewardSearch *search)
 		{
 			CHECK_FOR_INTERRUPTS();
 			if (steward_advice_late(advice))
-				return false;
+				break;
 		}
 		if (advice->candidates[i].chosen || advice->candidates[i].nusers == 0)
 			continue;
@@ -130,7 +131,7 @@ grow(StewardSearch *search)
 	if (best.nadd == 0)
 		return false;
 	steward_move_apply(search, &best);
-	return true;
+	return !steward_advice_late(advice);
 }
 
 /*

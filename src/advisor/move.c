@@ -19,11 +19,11 @@
 #include "advisor/move.h"
 
 /*
- * Time of a statement a day when these of its indexes are there: that of the
- * plan that the planner thinks cheapest.
+ * The plan that the planner thinks cheapest when these of a statement's indexes
+ * are there.
  */
-double
-steward_whatif_ms(const StewardWhatif *whatif, uint64 visible)
+const StewardConfig *
+steward_whatif_config(const StewardWhatif *whatif, uint64 visible)
 {
 	const StewardConfig *best = &whatif->base;
 
@@ -35,7 +35,16 @@ steward_whatif_ms(const StewardWhatif *whatif, uint64 visible)
 			config->planned < best->planned)
 			best = config;
 	}
-	return best->cost * whatif->ms_per_cost;
+	return best;
+}
+
+/*
+ * Time of a statement a day when these of its indexes are there.
+ */
+double
+steward_whatif_ms(const StewardWhatif *whatif, uint64 visible)
+{
+	return steward_whatif_config(whatif, visible)->cost * whatif->ms_per_cost;
 }
 
 /* Note that a move makes a candidate visible, or not, to its statements. */

@@ -21,7 +21,10 @@
  * is expected to end an ordered scan that filters rows: there the planner
  * assumes rows that pass to be spread evenly, and reality is often several
  * times slower.  Half of the difference to a scan that runs to its end is
- * added, or all of it where the number of those rows is a guess.
+ * added, or all of it where the number of those rows is a guess.  If such a
+ * plan gets dearer than today's for one class of parameters (param_classes.c),
+ * no gain of another class makes up for that: the statement is charged as if
+ * it were executed with that class alone.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -105,13 +108,15 @@ typedef struct Outcome
 	double		cost;
 	double		worst;
 	uint32		risks;
+	int			nplans;
+	double	   *plans;			/* cost of each, by query and class */
 	Bitmapset  *used;
 	List	   *used_existing;
 } Outcome;
 
 /*
  * Plan all queries of a statement, for all classes of parameters, with these
- * indexes.
+ * indexes; NIL for none.
  */
 static void
 plan_statement(StewardWhatif *whatif, List *queries,
@@ -119,8 +124,12 @@ plan_statement(StewardWhatif *whatif, List *queries,
 			   Outcome *outcome)
 {
 	ListCell   *lc;
+	int			n = 0;
+	double		least = 0;
 
 	memset(outcome, 0, sizeof(Outcome));
+	outcome->nplans = list_length(queries) * classes->count;
+	outcome->plans = palloc(Max(outcome->nplans, 1) * sizeof(double));
 	foreach(lc, queries)
 	{
 		Query	   *query = lfirst_node(Query, lc);
@@ -133,7 +142,14 @@ plan_statement(StewardWhatif *whatif, List *queries,
 								indexes, NIL, &plan);
 			whatif->nplans++;
 			outcome->planned += classes->list[i].share * plan.total_cost;
-			outcome->cost += classes->list[i].share * risky_cost(&plan);
+			outcome->plans[n] = risky_cost(&plan);
+			outcome->cost += classes->list[i].share * outcome->plans[n];
+			if (indexes != NIL && (plan.risks & STEWARD_RISK_LIMIT) &&
+				outcome->nplans == whatif->nbase_plans &&
+				outcome->plans[n] > whatif->base_plans[n])
+				least = Max(least, whatif->base.cost * outcome->plans[n] /
+							whatif->base_plans[n]);
+			n++;
 			outcome->worst += classes->list[i].share * Max(plan.full_cost, plan.total_cost);
 			outcome->risks |= plan.risks;
 			outcome->used = bms_add_members(outcome->used, plan.used);
@@ -141,6 +157,20 @@ plan_statement(StewardWhatif *whatif, List *queries,
 															plan.used_existing);
 		}
 	}
+	outcome->cost = Max(outcome->cost, least);
+}
+
+/* Remember what each plan of a statement costs as things are. */
+static void
+keep_base_plans(StewardAdvice *advice, StewardWhatif *whatif,
+				const Outcome *base)
+{
+	if (whatif->nbase_plans < base->nplans)
+		whatif->base_plans = MemoryContextAlloc(advice->context,
+												base->nplans * sizeof(double));
+	whatif->nbase_plans = base->nplans;
+	for (int i = 0; i < base->nplans; i++)
+		whatif->base_plans[i] = Max(base->plans[i], 1e-3);
 }
 
 /* Local number of a candidate of a statement, or -1. */
@@ -217,6 +247,7 @@ steward_whatif_collect(StewardStatement *statement, List *queries,
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->worst = base.worst;
 	whatif->risks = base.risks;
+	keep_base_plans(advice, whatif, &base);
 	old = MemoryContextSwitchTo(advice->context);
 	whatif->used_existing = list_copy(base.used_existing);
 	MemoryContextSwitchTo(old);
@@ -509,6 +540,7 @@ plan_base_again(Exploration *exploration)
 
 	plan_statement(whatif, exploration->queries, &exploration->classes, NIL,
 				   &base);
+	keep_base_plans(exploration->advice, whatif, &base);
 	whatif->base.planned = whatif->base.cost = base.planned;
 	whatif->ms_per_cost = whatif->base_ms / Max(base.planned, 1e-3);
 	exploration->answers[0].config = whatif->base;
@@ -771,4 +803,22 @@ steward_whatif_verify(StewardStatement *statement, List *queries,
 	MemoryContextSwitchTo(old);
 	if (all_local && config.used != 0 && whatif->configs != NULL)
 		keep_verified(advice, whatif, &config);
+}
+
+/*
+ * In place of the last visit: what the planner would use of what was chosen, as
+ * far as it was asked.
+ */
+void
+steward_whatif_conclude(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	const StewardConfig *best = steward_whatif_config(whatif, whatif->visible);
+	MemoryContext old = MemoryContextSwitchTo(advice->context);
+
+	whatif->chosen_used = NIL;
+	for (int i = 0; i < whatif->nlocal; i++)
+		if (best->used & (UINT64CONST(1) << i))
+			whatif->chosen_used = lappend_int(whatif->chosen_used,
+											  whatif->local[i]);
+	MemoryContextSwitchTo(old);
 }

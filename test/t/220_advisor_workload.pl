@@ -156,6 +156,12 @@ my $skipped = () = $messages =~ /was left out/g;
 cmp_ok($skipped, '<', 5, 'nearly all of them can be planned');
 unlike($messages, qr/cache lookup|unrecognized node|could not find|internal/, 'no failure inside');
 
+# A deadline that is over at once is no error, and told.
+($ret, $rows, $messages) = $node->psql('postgres', qq{
+	SELECT count(*) >= 0 FROM get_index_suggestions(deadline => '1 us', queries => ARRAY[$list])});
+is($ret, 0, 'deadline over at once') or diag($messages);
+like($messages, qr/NOTICE:  the deadline came before everything was compared/, 'is told');
+
 # One after the other, as analyze_query() sees them; the last ones run as well.
 my $failures = $node->safe_psql('postgres', qq{
 	CREATE TEMP TABLE failures (query text, error text, state text);
