@@ -86,6 +86,17 @@ REINDEX TABLE all_kinds;
 VACUUM FULL all_kinds;
 SELECT swap('all_kinds'), differs('all_kinds');
 
+-- a view that reads it has become stale, by the exchange as well
+CREATE MATERIALIZED VIEW reads_it AS SELECT count(*) AS n, sum(n) AS total FROM all_kinds;
+CREATE FUNCTION state(matview regclass) RETURNS text LANGUAGE sql AS $$ SELECT f.state FROM steward.matview_freshness($1, false) f $$;
+SELECT rows_unchanged FROM refresh_matview_now('reads_it', 'diff');
+SELECT state('reads_it');
+SELECT swap('all_kinds');
+SELECT state('reads_it');
+SELECT rows_unchanged FROM refresh_matview_now('reads_it', 'diff');
+SELECT state('reads_it');
+DROP MATERIALIZED VIEW reads_it;
+
 -- without data, without rows, without columns, without TOAST
 CREATE MATERIALIZED VIEW filled AS SELECT id, n FROM base WITH NO DATA;
 CREATE INDEX ON filled (n);

@@ -11,7 +11,8 @@
  * stop workers with a command that is going to fail.
  *
  * Creating, updating and dropping the extension makes the launcher look at the
- * database when that is committed; a worker in it ends when it is dropped.
+ * database when that is committed; a worker in it ends when it is dropped.  So
+ * does COMMIT PREPARED while some transaction is about to change policies.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -48,6 +49,14 @@ static struct
 	bool		list_changed;	/* databases were created, renamed, moved */
 	bool		dropped;		/* the extension, in this database */
 }			hooks;
+
+/* Is this COMMIT PREPARED? */
+static bool
+commits_prepared(Node *command)
+{
+	return IsA(command, TransactionStmt) &&
+		((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
 
 /* May the current user create databases? */
 static bool
@@ -156,8 +165,13 @@ process_command(PlannedStmt *pstmt, const char *queryString,
 {
 	if (!concerns_us(pstmt->utilityStmt))
 	{
+		bool		changes_policies = commits_prepared(pstmt->utilityStmt) &&
+			steward_policy_is_changing();
+
 		hooks.prev_utility(pstmt, queryString, readOnlyTree, context, params,
 						   queryEnv, dest, qc);
+		if (changes_policies)
+			steward_registry_flag(MyDatabaseId);
 		return;
 	}
 	PG_TRY();
@@ -204,7 +218,8 @@ end_transaction(XactEvent event, void *arg)
 		if (hooks.dropped)
 			steward_registry_end_workers(MyDatabaseId);
 	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
 		hooks.list_changed = hooks.dropped = false;
 }
 

@@ -385,11 +385,13 @@ note_stale(StewardMark *mark, TimestampTz now)
  * What the board says about a view of any database; from shared memory, in
  * about a microsecond.  "recheck": the definition may have changed, or there
  * is no mark, so that only steward_freshness_check() can tell.  *stale_since
- * is set for stale views: when somebody first asked and it was stale.
+ * is set for stale views: when somebody first asked and it was stale.  A mark
+ * that holds only if functions are assumed to be deterministic is none for
+ * who does not assume that (any more).
  */
 StewardFreshness
-steward_freshness_peek(Oid database, Oid view, TimestampTz *stale_since,
-					   bool *recheck)
+steward_freshness_peek(Oid database, Oid view, bool assume_deterministic,
+					   TimestampTz *stale_since, bool *recheck)
 {
 	StewardFreshness state = STEWARD_UNKNOWN;
 	StewardMark *mark;
@@ -402,7 +404,7 @@ steward_freshness_peek(Oid database, Oid view, TimestampTz *stale_since,
 	steward_clock_settle();
 	LWLockAcquire(steward_marks_lock(), LW_SHARED);
 	mark = steward_marks_find(database, view);
-	if (mark != NULL)
+	if (mark != NULL && (assume_deterministic || !mark->assumed))
 	{
 		TimestampTz now = GetCurrentTimestamp();
 
@@ -421,19 +423,6 @@ steward_freshness_peek(Oid database, Oid view, TimestampTz *stale_since,
 	}
 	LWLockRelease(steward_marks_lock());
 	return state;
-}
-
-/*
- * Forget what is known about a view: it is unknown until it is refreshed.
- */
-void
-steward_freshness_forget(Oid database, Oid view)
-{
-	if (!steward_clock_runs())
-		return;
-	LWLockAcquire(steward_marks_lock(), LW_EXCLUSIVE);
-	steward_marks_remove(database, view);
-	LWLockRelease(steward_marks_lock());
 }
 
 /* A copy of the mark of a view of this database; false if there is none. */
@@ -568,7 +557,8 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 		return STEWARD_UNKNOWN;
 	}
 
-	state = steward_freshness_peek(MyDatabaseId, view, stale_since, &recheck);
+	state = steward_freshness_peek(MyDatabaseId, view, assume_deterministic,
+								   stale_since, &recheck);
 	if (state == STEWARD_STALE)
 	{
 		*reason = why_stale(view);
@@ -599,7 +589,8 @@ steward_freshness_check(Oid view, bool assume_deterministic, char **reason,
 	*stale_since = 0;
 
 	/* once more, for the rows: time has passed */
-	state = steward_freshness_peek(MyDatabaseId, view, stale_since, &recheck);
+	state = steward_freshness_peek(MyDatabaseId, view, assume_deterministic,
+								   stale_since, &recheck);
 	if (state == STEWARD_STALE)
 		*reason = why_stale(view);
 	else if (state == STEWARD_UNKNOWN)

@@ -26,9 +26,9 @@ extern StewardFreshness steward_freshness_check(Oid view,
 												char **reason,
 												TimestampTz *stale_since);
 extern StewardFreshness steward_freshness_peek(Oid database, Oid view,
+											   bool assume_deterministic,
 											   TimestampTz *stale_since,
 											   bool *recheck);
-extern void steward_freshness_forget(Oid database, Oid view);
 extern uint64 steward_freshness_marked(Oid view);
 extern const char *steward_freshness_name(StewardFreshness state);
 extern void steward_freshness_init(void);

@@ -51,7 +51,8 @@ pg_steward_matview_freshness(PG_FUNCTION_ARGS)
 	char	   *reason;
 
 	steward_rows_begin(&rows, fcinfo);
-	peeked = steward_freshness_peek(MyDatabaseId, view, &stale_since, &recheck);
+	peeked = steward_freshness_peek(MyDatabaseId, view, PG_GETARG_BOOL(1),
+									&stale_since, &recheck);
 	state = steward_freshness_check(view, PG_GETARG_BOOL(1), &reason,
 									&stale_since);
 	steward_rows_text(&rows, steward_freshness_name(state));

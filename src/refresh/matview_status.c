@@ -262,6 +262,8 @@ static StewardFreshness
 ask_clock(const StatusRow *row, char **reason, TimestampTz *stale_since)
 {
 	StewardFreshness state = STEWARD_UNKNOWN;
+	bool		assume = row->policy != NULL &&
+		row->policy->assume_deterministic;
 	bool		recheck = false;
 
 	*reason = NULL;
@@ -278,13 +280,11 @@ ask_clock(const StatusRow *row, char **reason, TimestampTz *stale_since)
 		*reason = "known on the primary only";
 		return STEWARD_UNKNOWN;
 	}
-	state = steward_freshness_peek(MyDatabaseId, row->view, stale_since,
-								   &recheck);
+	state = steward_freshness_peek(MyDatabaseId, row->view, assume,
+								   stale_since, &recheck);
 	if (recheck || state == STEWARD_UNKNOWN)
-		state = steward_freshness_check(row->view,
-										row->policy != NULL &&
-										row->policy->assume_deterministic,
-										reason, stale_since);
+		state = steward_freshness_check(row->view, assume, reason,
+										stale_since);
 	return state;
 }
 

@@ -78,7 +78,9 @@ views_moved(void)
 
 /*
  * Bring numbers and names of views up to date, and remove what belongs to
- * views that are gone.  In an open section, but not on a standby.
+ * views that are gone.  In an open section, but not on a standby.  Rows that
+ * somebody has locked, who may keep his transaction open for long, are left
+ * for the next time.
  */
 void
 steward_policy_follow_views(void)
@@ -89,11 +91,16 @@ steward_policy_follow_views(void)
 							   "   SET matview_name = format('%I.%I', n.nspname, c.relname)"
 							   "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 							   " WHERE c.oid = p.matview AND c.relkind = 'm'"
-							   "   AND p.matview_name IS DISTINCT FROM format('%I.%I', n.nspname, c.relname)",
+							   "   AND p.matview_name IS DISTINCT FROM format('%I.%I', n.nspname, c.relname)"
+							   "   AND p.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_policy f"
+							   "                            FOR UPDATE SKIP LOCKED))",
 							   0, NULL);
 	steward_policy_table_write("DELETE FROM steward.matview_policy p"
-							   " WHERE p.matview IS NOT NULL"
-							   "   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = p.matview AND c.relkind = 'm')",
+							   " WHERE p.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_policy f"
+							   "                            WHERE f.matview IS NOT NULL"
+							   "                              AND NOT EXISTS (SELECT FROM pg_class c"
+							   "                                               WHERE c.oid = f.matview AND c.relkind = 'm')"
+							   "                              FOR UPDATE SKIP LOCKED))",
 							   0, NULL);
 	/* two rows may wait for one view */
 	steward_policy_table_write("UPDATE steward.matview_policy p"
@@ -103,10 +110,15 @@ steward_policy_follow_views(void)
 							   "               JOIN pg_class f ON f.oid = to_regclass(w.matview_name) AND f.relkind = 'm'"
 							   "         WHERE w.matview IS NULL) c"
 							   " WHERE p.ctid = c.ctid"
-							   "   AND NOT EXISTS (SELECT FROM steward.matview_policy o WHERE o.matview = c.oid)",
+							   "   AND NOT EXISTS (SELECT FROM steward.matview_policy o WHERE o.matview = c.oid)"
+							   "   AND p.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_policy f"
+							   "                            WHERE f.matview IS NULL FOR UPDATE SKIP LOCKED))",
 							   0, NULL);
 	steward_policy_table_write("DELETE FROM steward.matview_state s"
-							   " WHERE NOT EXISTS (SELECT FROM steward.matview_policy p WHERE p.matview = s.matview)",
+							   " WHERE s.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_state f"
+							   "                            WHERE NOT EXISTS (SELECT FROM steward.matview_policy p"
+							   "                                               WHERE p.matview = f.matview)"
+							   "                              FOR UPDATE SKIP LOCKED))",
 							   0, NULL);
 }
 
@@ -144,25 +156,47 @@ steward_policy_load(void)
 }
 
 /*
- * Note that a refresh starts.  A moment that is still there at the next load
- * is of a refresh that found no end.
+ * Lock the state of a view; false if somebody else has it locked, who may keep
+ * his transaction open for long.  In an open section.
  */
-void
+static bool
+lock_state(Oid view)
+{
+	StewardArg	args[1];
+
+	args[0] = steward_arg_oid(view);
+	return steward_policy_table_write("SELECT 1 FROM steward.matview_state"
+									  " WHERE matview = $1 FOR UPDATE SKIP LOCKED",
+									  1, args) > 0 ||
+		steward_policy_table_write("SELECT 1 FROM steward.matview_state"
+								   " WHERE matview = $1", 1, args) == 0;
+}
+
+/*
+ * Note that a refresh starts.  A moment that is still there at the next load
+ * is of a refresh that found no end.  False, with nothing noted, if somebody
+ * has the state of the view locked, as by an open transaction that resumed it.
+ */
+bool
 steward_policy_started(Oid view)
 {
 	StewardTableScope scope;
 	StewardArg	args[2];
+	bool		locked;
 
 	if (!steward_policy_table_begin(&scope))
-		return;
+		return true;
 	args[0] = steward_arg_oid(view);
 	args[1] = steward_arg_time(GetCurrentTimestamp());
-	steward_policy_table_write("INSERT INTO steward.matview_state AS s (matview, running_since, last_attempt)"
-							   " SELECT p.matview, $2, $2 FROM steward.matview_policy p WHERE p.matview = $1"
-							   " ON CONFLICT (matview) DO UPDATE"
-							   " SET running_since = excluded.running_since, last_attempt = excluded.last_attempt",
-							   2, args);
+	locked = lock_state(view);
+	if (locked)
+		steward_policy_table_write("INSERT INTO steward.matview_state AS s (matview, running_since, last_attempt)"
+								   " SELECT p.matview, $2, $2 FROM steward.matview_policy p WHERE p.matview = $1"
+								   " ON CONFLICT (matview) DO UPDATE"
+								   " SET running_since = excluded.running_since, last_attempt = excluded.last_attempt",
+								   2, args);
 	steward_policy_table_end(&scope);
+	return locked;
 }
 
 /* Rows changed by a refresh, -1 if that is not known. */
@@ -338,7 +372,7 @@ prune_view(Oid view)
 
 /*
  * Note how a refresh ended: state and history.  Nothing is written for a view
- * whose policy is gone.
+ * whose policy is gone, and no state if somebody has locked that meanwhile.
  */
 void
 steward_policy_finished(Oid view, const StewardRun *run)
@@ -351,7 +385,11 @@ steward_policy_finished(Oid view, const StewardRun *run)
 	if (!steward_policy_table_begin(&scope))
 		return;
 	id = write_history(view, run, good);
-	if (good)
+	if (!lock_state(view))
+		ereport(LOG,
+				(errmsg("state of materialized view with OID %u is locked, its refresh is noted in the history only",
+						view)));
+	else if (good)
 		write_success(view, run);
 	else
 		write_failure(view, run);

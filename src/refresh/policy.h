@@ -61,12 +61,13 @@ typedef struct StewardRun
 
 /* policy.c */
 extern List *steward_policy_load(void);
-extern void steward_policy_started(Oid view);
+extern bool steward_policy_started(Oid view);
 extern void steward_policy_finished(Oid view, const StewardRun *run);
 extern void steward_policy_skipped(Oid view, int64 skips);
 
 /* policy_change.c */
 extern void steward_policy_changed(void);
+extern bool steward_policy_is_changing(void);
 extern void steward_policy_init(void);
 
 #endif							/* STEWARD_POLICY_H */

@@ -6,9 +6,9 @@
  *
  * Triggers of steward.matview_policy call us, so that it does not matter who
  * changes it: our functions, a restored dump, a superuser by hand.  The worker
- * is told when the transaction commits.  A transaction that is prepared tells
- * at once, which is too early, and the worker finds the change when it looks
- * next.
+ * is told when the transaction commits.  One that is prepared keeps its lock on
+ * the table; whoever sees that, about to execute COMMIT PREPARED, tells the
+ * worker afterwards (ddl_hooks.c).  That may be one time too many.
  *
  * With the library preloaded, a hook follows views: when one is dropped, its
  * policy goes in the same transaction; when one is renamed or created, the
@@ -35,6 +35,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -69,11 +70,11 @@ tell_worker(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
 			if (policy_change.changed)
 				steward_registry_flag(MyDatabaseId);
 			policy_change.changed = false;
 			break;
+		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			policy_change.changed = false;
 			break;
@@ -97,6 +98,26 @@ steward_policy_changed(void)
 		policy_change.registered = true;
 	}
 	policy_change.changed = true;
+}
+
+/*
+ * Does any other transaction, also a prepared one, hold the lock of who changes
+ * policies of this database?  Waits for nobody.
+ */
+bool
+steward_policy_is_changing(void)
+{
+	Oid			table;
+	Oid			owner;
+	LOCKTAG		tag;
+	int			count = 0;
+
+	if (!steward_is_preloaded() ||
+		!steward_policy_table_exists(&table, &owner))
+		return false;
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+	(void) GetLockConflicts(&tag, ShareLock, &count);
+	return count > 0;
 }
 
 /*

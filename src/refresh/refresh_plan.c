@@ -80,8 +80,9 @@ look_at_view(Oid database, StewardRefreshView *view, ViewPlan *plan,
 {
 	TimestampTz since = 0;
 	bool		recheck = false;
-	StewardFreshness freshness = steward_freshness_peek(database, view->view,
-														&since, &recheck);
+	StewardFreshness freshness =
+		steward_freshness_peek(database, view->view,
+							   view->assume_deterministic, &since, &recheck);
 
 	plan->populated = freshness != STEWARD_NEVER_POPULATED;
 	plan->followed = freshness != STEWARD_UNKNOWN;

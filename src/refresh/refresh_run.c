@@ -64,6 +64,9 @@
 /* Share of changed rows from which on writing all of them is cheaper. */
 #define MANY_CHANGES 0.25
 
+/* Rows of a view for which the method makes a difference worth a word. */
+#define MANY_ROWS 10000
+
 static const char *const method_names[] = {
 	"auto", "diff", "plain", "concurrently", "swap"
 };
@@ -269,23 +272,15 @@ is_populated(Oid view)
 	return populated;
 }
 
-/*
- * What "auto" means for this view; the note says why it is not diff, or that
- * another method would be cheaper.
- */
+/* What "auto" means for this view; the note says why it is not diff. */
 static StewardRefreshMethod
-choose_method(Oid view, double delta_ratio, char **note)
+choose_method(Oid view, char **note)
 {
 	const char *obstacle = steward_diff_obstacle(view);
 	StewardRefreshMethod method;
 
 	if (obstacle == NULL)
-	{
-		if (delta_ratio >= MANY_CHANGES)
-			*note = psprintf("%.0f %% of the rows change from one refresh to the next: method \"swap\" would cost less, if it may lock the view for a moment",
-							 Min(delta_ratio, 1.0) * 100);
 		return STEWARD_REFRESH_DIFF;
-	}
 	if (is_populated(view) && has_unique_index(view))
 		method = STEWARD_REFRESH_CONCURRENTLY;
 	else
@@ -336,6 +331,21 @@ refresh_by_method(Oid view, bool assume_deterministic,
 	}
 }
 
+/*
+ * After a refresh by difference that was ours to choose: say that another
+ * method would be cheaper, where that matters.
+ */
+static void
+recommend_swap(double delta_ratio, StewardRefreshOutcome *outcome)
+{
+	int64		nrows = outcome->ninserted + outcome->nupdated +
+		outcome->nunchanged;
+
+	if (delta_ratio >= MANY_CHANGES && nrows >= MANY_ROWS)
+		outcome->note = psprintf("%.0f %% of the rows change from one refresh to the next: method \"swap\" would cost less, if it may lock the view for a moment",
+								 Min(delta_ratio, 1.0) * 100);
+}
+
 /* The refresh is over, also by an error or the end of the process. */
 static void
 end_progress(int code, Datum previous)
@@ -367,8 +377,11 @@ steward_refresh_run(Oid view, StewardRefreshMethod method, double delta_ratio,
 	{
 		outcome->method = method;
 		if (method == STEWARD_REFRESH_AUTO)
-			outcome->method = choose_method(view, delta_ratio, &outcome->note);
+			outcome->method = choose_method(view, &outcome->note);
 		refresh_by_method(view, assume_deterministic, outcome);
+		if (method == STEWARD_REFRESH_AUTO &&
+			outcome->method == STEWARD_REFRESH_DIFF)
+			recommend_swap(delta_ratio, outcome);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(end_progress, Int32GetDatum(previous));
 	steward_refresh_progress_end(previous);

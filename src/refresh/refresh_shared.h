@@ -109,6 +109,7 @@ typedef struct StewardRefreshSlot
 	bool		refreshing;		/* may be cancelled in favor of others */
 	bool		gave_way;		/* was cancelled in favor of others */
 	bool		loaded;			/* got into the database */
+	bool		loading;		/* reads policies */
 	int64		yield_after_ms; /* for this refresh */
 	TimestampTz since;
 } StewardRefreshSlot;

@@ -48,6 +48,9 @@
 #include "refresh/refresh_slots.h"
 #include "refresh/refresh_step.h"
 
+/* How long a view waits whose state a user has locked. */
+#define LOCKED_WAIT_US (5 * USECS_PER_SEC)
+
 /* What the worker does now, for pg_stat_activity. */
 static void
 report_activity(const char *phase, const char *name)
@@ -91,15 +94,25 @@ is_populated(Oid view)
 	return populated;
 }
 
+/* Why a view is not refreshed. */
+typedef enum SkipReason
+{
+	SKIP_GONE,
+	SKIP_FRESH,
+	SKIP_LOCKED					/* a user has locked its state */
+} SkipReason;
+
 /*
  * First transaction.  False if there is nothing to refresh: the view is gone,
- * or it is fresh and nobody insists.
+ * or it is fresh and nobody insists; or if that could not be noted.
  */
 static bool
 begin_refresh(const StewardRefreshView *view, bool has_policy,
-			  MemoryContext context, char **name, bool *fresh)
+			  MemoryContext context, char **name, SkipReason *reason)
 {
-	*fresh = false;
+	bool		fresh = false;
+	bool		locked = false;
+
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	*name = view_name(view->view, context);
@@ -107,19 +120,19 @@ begin_refresh(const StewardRefreshView *view, bool has_policy,
 		report_activity("checking", *name);
 	if (*name != NULL && !view->requested)
 	{
-		char	   *reason = NULL;
+		char	   *obstacle = NULL;
 		TimestampTz since = 0;
 
-		*fresh = steward_freshness_check(view->view,
-										 view->assume_deterministic, &reason,
-										 &since) == STEWARD_FRESH;
+		fresh = steward_freshness_check(view->view, view->assume_deterministic,
+										&obstacle, &since) == STEWARD_FRESH;
 	}
 	PopActiveSnapshot();
-	if (*name != NULL && !*fresh && has_policy)
-		steward_policy_started(view->view);
+	if (*name != NULL && !fresh && has_policy)
+		locked = !steward_policy_started(view->view);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-	return *name != NULL && !*fresh;
+	*reason = fresh ? SKIP_FRESH : locked ? SKIP_LOCKED : SKIP_GONE;
+	return *name != NULL && !fresh && !locked;
 }
 
 /* From now on the refresh may be cancelled in favor of others, or not. */
@@ -293,7 +306,7 @@ note_result(StewardRegistry *registry, Oid view, const StewardRun *run)
 
 /* The worker looked at the view, and did not refresh it. */
 static void
-note_skip(StewardRegistry *registry, Oid view, bool fresh)
+note_skip(StewardRegistry *registry, Oid view, SkipReason reason)
 {
 	StewardRefreshDatabase *database;
 	StewardRefreshView *entry;
@@ -309,14 +322,16 @@ note_skip(StewardRegistry *registry, Oid view, bool fresh)
 		entry->last_check = now;
 		entry->next_due = steward_due_after_run(&entry->schedule,
 												entry->next_due, now);
-		if (fresh)
+		if (reason == SKIP_FRESH)
 		{
 			entry->stale_since = 0;
 			entry->skips++;
 		}
+		else if (reason == SKIP_LOCKED)
+			entry->next_due = entry->not_before = now + LOCKED_WAIT_US;
 	}
 	/* if it is gone, so should be its policy */
-	if (!fresh && database != NULL)
+	if (reason == SKIP_GONE && database != NULL)
 		database->reload = true;
 	LWLockRelease(registry->lock);
 }
@@ -333,12 +348,12 @@ steward_refresh_step(StewardRegistry *registry, StewardRefreshView *view,
 	ErrorData  *error;
 	char		sqlstate[6];
 	char	   *name;
-	bool		fresh;
+	SkipReason	reason;
 	bool		gave_way;
 
-	if (!begin_refresh(view, has_policy, context, &name, &fresh))
+	if (!begin_refresh(view, has_policy, context, &name, &reason))
 	{
-		note_skip(registry, view->view, fresh);
+		note_skip(registry, view->view, reason);
 		return;
 	}
 	run.started = GetCurrentTimestamp();

@@ -10,7 +10,11 @@
  *
  * It is connected as the bootstrap superuser, but a view is refreshed with the
  * rights of its owner.  Settings are those of the database, except the ones
- * that would make it fail or wait; the same as autovacuum sets.
+ * that would make it fail or wait; the same as autovacuum sets.  TimeZone,
+ * DateStyle and others on which results depend are left as the server and the
+ * database have them: a view is to show what its users would see.  They are
+ * the same for all workers of a database, and freshness.c compares them with
+ * those of the latest refresh, so a change of ALTER DATABASE ... SET is seen.
  *
  * SIGTERM ends it at any moment; whoever comes next finds out from the registry
  * that it was no crash.  SIGINT cancels a refresh.
