@@ -33,6 +33,7 @@
 #include "refresh/policy_table.h"
 #include "refresh/refresh_backoff.h"
 #include "refresh/refresh_load.h"
+#include "refresh/refresh_slots.h"
 
 /* A wait that the state names is never longer. */
 #define MAX_WAIT_US (USECS_PER_HOUR + USECS_PER_HOUR / 2)
@@ -358,6 +359,7 @@ steward_refresh_load(StewardRegistry *registry)
 		entry->reload = false;
 		entry->loaded_at = GetCurrentTimestamp();
 	}
+	steward_slot_mine()->loading = true;
 	LWLockRelease(registry->lock);
 
 	read_policies(&all);
@@ -374,6 +376,7 @@ steward_refresh_load(StewardRegistry *registry)
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	steward_registry_publish(registry, MyDatabaseId, all.ordered, all.nordered,
 							 all.upstreams, all.nupstreams);
+	steward_slot_mine()->loading = false;
 	LWLockRelease(registry->lock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
