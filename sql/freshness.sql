@@ -45,6 +45,7 @@ END $$;
 CREATE FUNCTION slow(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION steady(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION firm(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION dated(int, timestamptz = now()) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS 'SELECT $2';
 CREATE FUNCTION moody(int, int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT $1';
 CREATE AGGREGATE moody_sum(int) (SFUNC = moody, STYPE = int, INITCOND = '0');
 CREATE TYPE colour AS ENUM ('red', 'green');
@@ -85,7 +86,9 @@ SELECT query, obstacle(query), CASE WHEN obstacle(query, true) = obstacle(query)
 	(23, 'SELECT xmin::text AS x FROM t'),
 	(24, 'SELECT tableoid AS x FROM t'),
 	(25, 'SELECT table_name::text FROM information_schema.tables'),
-	(26, 'WITH x AS (SELECT a FROM t WHERE EXISTS (SELECT FROM other WHERE random() < 1)) SELECT * FROM x')
+	(26, 'WITH x AS (SELECT a FROM t WHERE EXISTS (SELECT FROM other WHERE random() < 1)) SELECT * FROM x'),
+	(27, 'SELECT dated(a) FROM t'),
+	(28, 'SELECT xmlelement(name e, at) FROM t')
 	) q (n, query) ORDER BY n;
 
 -- life of a view

@@ -173,6 +173,10 @@ steward_expression_obstacle(Node *node)
 		return "it reads a sequence";
 	if (IsA(node, TableSampleClause))
 		return "it samples a table";
+	if (IsA(node, XmlExpr) &&
+		(((XmlExpr *) node)->op == IS_XMLELEMENT ||
+		 ((XmlExpr *) node)->op == IS_XMLFOREST))
+		return "it makes XML of values, whose form depends on settings";
 	if (IsA(node, Var))
 	{
 		Var		   *var = (Var *) node;

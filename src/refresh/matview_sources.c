@@ -170,6 +170,7 @@ read_user_function(Walk *walk, Oid function, Form_pg_proc form, HeapTuple row)
 }
 
 static void read_function(Walk *walk, Oid function, Node *call);
+static bool walk_node(Node *node, Walk *walk);
 
 /* The functions behind an aggregate of users. */
 static void
@@ -198,6 +199,23 @@ read_aggregate(Walk *walk, Oid function, Node *call)
 		if (OidIsValid(parts[i]))
 			read_function(walk, parts[i], call);
 	}
+}
+
+/*
+ * Look at the expressions that stand for arguments of a function which a call
+ * does not give: they are no part of the call, the planner adds them.
+ */
+static void
+read_defaults(Walk *walk, HeapTuple row)
+{
+	Relation	functions = table_open(ProcedureRelationId, AccessShareLock);
+	bool		isnull;
+	Datum		defaults = heap_getattr(row, Anum_pg_proc_proargdefaults,
+										RelationGetDescr(functions), &isnull);
+
+	table_close(functions, AccessShareLock);
+	if (!isnull)
+		(void) walk_node(stringToNode(TextDatumGetCString(defaults)), walk);
 }
 
 /* Look at a function that is called. */
@@ -243,6 +261,8 @@ read_function(Walk *walk, Oid function, Node *call)
 	}
 	if (is_user && form->prokind == PROKIND_AGGREGATE)
 		read_aggregate(walk, function, call);
+	if (is_user && form->pronargdefaults > 0)
+		read_defaults(walk, row);
 	heap_freetuple(row);
 }
 

@@ -108,6 +108,7 @@ typedef struct StewardRefreshSlot
 	Oid			view;			/* that it works on, or InvalidOid */
 	bool		refreshing;		/* may be cancelled in favor of others */
 	bool		gave_way;		/* was cancelled in favor of others */
+	bool		loading;		/* reads policies, which are not published yet */
 	bool		loaded;			/* got into the database */
 	bool		loading;		/* reads policies */
 	int64		yield_after_ms; /* for this refresh */

@@ -202,10 +202,10 @@ slot_exit(int code, Datum arg)
 		if (entry != NULL)
 			entry->reload = true;
 	}
-	/* what an error kept from being read is to be read */
+	/* what it was to load has still to be loaded, but not at once */
 	if (my_slot->loading && entry != NULL)
 		entry->reload = true;
-	if (my_slot->loading || !my_slot->loaded)
+	if (!my_slot->loaded || my_slot->loading)
 		note_failure(registry, my_slot->database);
 	my_slot->state = STEWARD_SLOT_FREE;
 	my_slot->pid = 0;
