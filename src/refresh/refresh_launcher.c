@@ -51,6 +51,9 @@
 #define TICK_MS 1000L
 #define WATCH_MS 200L
 
+/* Views that become due within so long are decided together. */
+#define GATHER_MS 100L
+
 /* The list of databases is read again after so long, in any case. */
 #define LIST_MS 60000
 
@@ -351,7 +354,8 @@ dispatch(StewardRegistry *registry, TimestampTz now, int64 now_ms,
 
 /*
  * When to look again, in milliseconds: soon enough for changes to be noticed,
- * and when the next view is due.
+ * and when the next view is due.  Each look is at all views, so there are not
+ * as many looks as views with times of their own.
  */
 static long
 next_look(StewardRegistry *registry)
@@ -376,7 +380,8 @@ next_look(StewardRegistry *registry)
 	LWLockRelease(registry->lock);
 	if (pg_atomic_read_u32(&registry->flag_list) != 0)
 		wait = Min(wait, TICK_MS);
-	return Min(wait, TimestampDifferenceMilliseconds(now, next) + 1);
+	return Min(wait, Max(TimestampDifferenceMilliseconds(now, next) + 1,
+						 GATHER_MS));
 }
 
 /* The task. */
