@@ -110,7 +110,6 @@ typedef struct StewardRefreshSlot
 	bool		gave_way;		/* was cancelled in favor of others */
 	bool		loading;		/* reads policies, which are not published yet */
 	bool		loaded;			/* got into the database */
-	bool		loading;		/* reads policies */
 	int64		yield_after_ms; /* for this refresh */
 	TimestampTz since;
 } StewardRefreshSlot;
