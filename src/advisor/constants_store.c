@@ -332,7 +332,7 @@ evict_oldest(const Entry *but)
 	uint32		number = store.shared->oldest;
 
 	if (number != 0 && &store.entries[number - 1] == but)
-		number = but->newer;
+		number = store.entries[number - 1].newer;
 	if (number == 0)
 		return false;
 	free_entry(&store.entries[number - 1]);

@@ -137,7 +137,7 @@ note_param(Search *search, const Param *param)
 {
 	int			needed = Max(param->paramid, search->nparams);
 
-	if (needed > search->ntypes)
+	if (search->types == NULL || needed > search->ntypes)
 	{
 		int			allocate = Max(2 * needed, 16);
 		Oid		   *types = palloc0(allocate * sizeof(Oid));
