@@ -331,8 +331,8 @@ evict_oldest(const Entry *but)
 {
 	uint32		number = store.shared->oldest;
 
-	if (number != 0 && &store.entries[number - 1] == but)
-		number = store.entries[number - 1].newer;
+	if (but != NULL && number != 0 && &store.entries[number - 1] == but)
+		number = but->newer;
 	if (number == 0)
 		return false;
 	free_entry(&store.entries[number - 1]);

@@ -142,7 +142,7 @@ note_param(Search *search, const Param *param)
 		int			allocate = Max(2 * needed, 16);
 		Oid		   *types = palloc0(allocate * sizeof(Oid));
 
-		if (search->nparams > 0)
+		if (search->types != NULL)
 			memcpy(types, search->types, search->nparams * sizeof(Oid));
 		search->types = types;
 		search->ntypes = allocate;
