@@ -363,8 +363,13 @@ $node->append_conf('postgresql.conf', 'pg_steward.refresh_clock_slots = 8');
 $node->restart;
 run_part('with 8 slots');
 
-# Everything is quiet: what is refreshed stays fresh.
+# Everything is quiet: what is refreshed stays fresh, where no other table has
+# the same slot.
 $node->safe_psql('postgres', 'ALTER SUBSCRIPTION sub DISABLE');
+$node->append_conf('postgresql.conf', 'pg_steward.refresh_clock_slots = 65536');
+$node->restart;
+$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_stat_subscription WHERE pid IS NOT NULL')
+  or die 'the subscription goes on';
 $node->safe_psql('postgres', "SELECT refresh_matview_now('$_')")
   for qw(mv_simple mv_view mv_parted mv_keys mv_applied mv_second);
 is($node->safe_psql('postgres', q{
