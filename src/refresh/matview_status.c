@@ -359,6 +359,7 @@ append_policy(StewardRows *rows, const StatusRow *row, TimestampTz next_due,
 {
 	const StewardPolicy *policy = row->policy;
 	TimestampTz now = GetCurrentTimestamp();
+	int64		overdue_ms = Max(now - next_due, 0) / 1000;
 	int64		skips = Max(row->skips, 0);
 
 	steward_rows_timestamptz(rows, policy->last_ok);
@@ -376,8 +377,7 @@ append_policy(StewardRows *rows, const StatusRow *row, TimestampTz next_due,
 	if (next_due == 0)
 		steward_rows_null(rows);
 	else
-		steward_rows_float8(rows,
-							(double) (Max(now - next_due, 0) / 1000) / 1000);
+		steward_rows_float8(rows, (double) overdue_ms / 1000.0);
 	steward_rows_int32(rows, policy->consecutive_failures);
 	steward_rows_text(rows, policy->last_sqlstate);
 	if (row->error == NULL || details)
