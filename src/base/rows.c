@@ -78,6 +78,13 @@ steward_rows_int64(StewardRows *rows, int64 value)
 	steward_rows_datum(rows, Int64GetDatum(value), false);
 }
 
+/* Append a count, or null for a negative one: it is not known. */
+void
+steward_rows_count(StewardRows *rows, int64 count)
+{
+	steward_rows_datum(rows, Int64GetDatum(count), count < 0);
+}
+
 void
 steward_rows_oid(StewardRows *rows, Oid value)
 {

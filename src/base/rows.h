@@ -30,6 +30,7 @@ extern void steward_rows_null(StewardRows *rows);
 extern void steward_rows_bool(StewardRows *rows, bool value);
 extern void steward_rows_int32(StewardRows *rows, int32 value);
 extern void steward_rows_int64(StewardRows *rows, int64 value);
+extern void steward_rows_count(StewardRows *rows, int64 count);
 extern void steward_rows_oid(StewardRows *rows, Oid value);
 extern void steward_rows_float8(StewardRows *rows, double value);
 extern void steward_rows_text(StewardRows *rows, const char *value);

@@ -324,16 +324,6 @@ ask_registry(const StatusRow *row, const char **doing)
 	return next_due;
 }
 
-/* Append a count, or null for one that is not known. */
-static void
-append_count(StewardRows *rows, int64 count)
-{
-	if (count < 0)
-		steward_rows_null(rows);
-	else
-		steward_rows_int64(rows, count);
-}
-
 /* An error message in one line of limited length. */
 static char *
 shorten(const char *error)
@@ -368,8 +358,8 @@ append_policy(StewardRows *rows, const StatusRow *row, TimestampTz next_due,
 	else
 		steward_rows_null(rows);
 	steward_rows_text(rows, row->method);
-	append_count(rows, row->rows_changed);
-	append_count(rows, row->wal_bytes);
+	steward_rows_count(rows, row->rows_changed);
+	steward_rows_count(rows, row->wal_bytes);
 	if (steward_is_preloaded())
 		skips += steward_registry_skips(MyDatabaseId, row->view);
 	steward_rows_int64(rows, skips);

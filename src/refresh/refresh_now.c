@@ -49,25 +49,15 @@ parse_method(const char *name)
 	return method;
 }
 
-/* Append a number, or null for one that is not known. */
-static void
-append_count(StewardRows *rows, int64 count)
-{
-	if (count < 0)
-		steward_rows_null(rows);
-	else
-		steward_rows_int64(rows, count);
-}
-
 /* One row: what a refresh did. */
 static void
 append_outcome(StewardRows *rows, const StewardRefreshOutcome *outcome)
 {
 	steward_rows_text(rows, steward_refresh_method_name(outcome->method));
-	append_count(rows, outcome->ninserted);
-	append_count(rows, outcome->ndeleted);
-	append_count(rows, outcome->nupdated);
-	append_count(rows, outcome->nunchanged);
+	steward_rows_count(rows, outcome->ninserted);
+	steward_rows_count(rows, outcome->ndeleted);
+	steward_rows_count(rows, outcome->nupdated);
+	steward_rows_count(rows, outcome->nunchanged);
 	steward_rows_float8(rows, outcome->duration_ms);
 	steward_rows_float8(rows, outcome->cpu_ms);
 	steward_rows_int64(rows, outcome->wal_bytes);

@@ -258,8 +258,8 @@ refresh_by_diff(Oid view, StewardRefreshOutcome *outcome)
 }
 
 /* Does the view have content, without looking at it under a lock? */
-static bool
-is_populated(Oid view)
+bool
+steward_refresh_is_populated(Oid view)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
 	bool		populated = false;
@@ -281,7 +281,7 @@ choose_method(Oid view, char **note)
 
 	if (obstacle == NULL)
 		return STEWARD_REFRESH_DIFF;
-	if (is_populated(view) && has_unique_index(view))
+	if (steward_refresh_is_populated(view) && has_unique_index(view))
 		method = STEWARD_REFRESH_CONCURRENTLY;
 	else
 		method = STEWARD_REFRESH_PLAIN;

@@ -38,6 +38,7 @@ typedef struct StewardRefreshOutcome
 extern bool steward_refresh_parse_method(const char *name,
 										 StewardRefreshMethod *method);
 extern const char *steward_refresh_method_name(StewardRefreshMethod method);
+extern bool steward_refresh_is_populated(Oid view);
 extern void steward_refresh_run(Oid view, StewardRefreshMethod method,
 								double delta_ratio, bool assume_deterministic,
 								StewardRefreshOutcome *outcome);

@@ -22,9 +22,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "commands/async.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -35,7 +33,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -77,21 +74,6 @@ view_name(Oid view, MemoryContext context)
 
 	MemoryContextSwitchTo(old);
 	return result;
-}
-
-/* Has the view any content? */
-static bool
-is_populated(Oid view)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
-	bool		populated = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		populated = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
-		ReleaseSysCache(tuple);
-	}
-	return populated;
 }
 
 /* Why a view is not refreshed. */
@@ -163,7 +145,7 @@ method_of(const StewardRefreshView *view)
 {
 	StewardRefreshMethod method;
 
-	if (!is_populated(view->view))
+	if (!steward_refresh_is_populated(view->view))
 		return STEWARD_REFRESH_PLAIN;
 	if (!steward_refresh_parse_method(view->method, &method))
 		method = STEWARD_REFRESH_AUTO;
