@@ -88,12 +88,14 @@ steward_policy_follow_views(void)
 	if (!views_moved())
 		return;
 	steward_policy_table_write("UPDATE steward.matview_policy p"
-							   "   SET matview_name = format('%I.%I', n.nspname, c.relname)"
-							   "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-							   " WHERE c.oid = p.matview AND c.relkind = 'm'"
-							   "   AND p.matview_name IS DISTINCT FROM format('%I.%I', n.nspname, c.relname)"
-							   "   AND p.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_policy f"
-							   "                            FOR UPDATE SKIP LOCKED))",
+							   "   SET matview_name = m.name"
+							   "  FROM (SELECT f.ctid, format('%I.%I', n.nspname, c.relname) AS name"
+							   "          FROM steward.matview_policy f"
+							   "               JOIN pg_class c ON c.oid = f.matview AND c.relkind = 'm'"
+							   "               JOIN pg_namespace n ON n.oid = c.relnamespace"
+							   "         WHERE f.matview_name IS DISTINCT FROM format('%I.%I', n.nspname, c.relname)"
+							   "           FOR UPDATE OF f SKIP LOCKED) m"
+							   " WHERE p.ctid = m.ctid",
 							   0, NULL);
 	steward_policy_table_write("DELETE FROM steward.matview_policy p"
 							   " WHERE p.ctid = ANY (ARRAY(SELECT f.ctid FROM steward.matview_policy f"
