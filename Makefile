@@ -24,6 +24,7 @@ OBJS = \
 	src/advisor/constants_reports.o \
 	src/advisor/constants_store.o \
 	src/advisor/droppable.o \
+	src/advisor/explore.o \
 	src/advisor/expression_stats.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
@@ -44,6 +45,7 @@ OBJS = \
 	src/advisor/pool.o \
 	src/advisor/progress.o \
 	src/advisor/row_sample.o \
+	src/advisor/statement_cost.o \
 	src/advisor/statement_query.o \
 	src/advisor/statement_read.o \
 	src/advisor/statement_text.o \

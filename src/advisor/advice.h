@@ -158,19 +158,23 @@ extern void steward_pool_derive(StewardAdvice *advice);
 /* whatif.c */
 extern void steward_whatif_collect(StewardStatement *statement, List *queries,
 								   void *whatif_and_advice);
-extern void steward_whatif_explore(StewardStatement *statement, List *queries,
-								   void *whatif_and_advice);
-extern void steward_whatif_extend(StewardStatement *statement, List *queries,
-								  void *whatif_and_advice);
-extern bool steward_whatif_wants_more(StewardAdvice *advice,
-									  StewardWhatif *whatif);
+extern int	steward_whatif_local_number(const StewardWhatif *whatif,
+										int candidate);
 extern int	steward_whatif_add_local(StewardWhatif *whatif, int candidate);
 extern void steward_whatif_verify(StewardStatement *statement, List *queries,
 								  void *whatif_and_advice);
 extern void steward_whatif_conclude(StewardAdvice *advice,
 									StewardWhatif *whatif);
 
-/* What the visits of whatif.c get as their argument. */
+/* explore.c */
+extern void steward_whatif_explore(StewardStatement *statement, List *queries,
+								   void *whatif_and_advice);
+extern void steward_whatif_extend(StewardStatement *statement, List *queries,
+								  void *whatif_and_advice);
+extern bool steward_whatif_wants_more(StewardAdvice *advice,
+									  StewardWhatif *whatif);
+
+/* What visits get as their argument. */
 typedef struct StewardWhatifVisit
 {
 	StewardAdvice *advice;

@@ -292,8 +292,8 @@ collect_evidence(StewardAdvice *advice, int candidate, int rank,
 		appendStringInfo(&evidence->json,
 						 "\"calls_per_day\":%.0f,\"cost_before\":%.2f,\"cost_after\":%.2f,"
 						 "\"ms_before\":%.3f,\"ms_after\":%.3f}",
-						 whatif->statement->calls, whatif->base.cost,
-						 whatif->ms_per_cost > 0 ? whatif->ms / whatif->ms_per_cost : 0,
+						 whatif->statement->calls, whatif->base.planned,
+						 steward_whatif_config(whatif, whatif->visible)->planned,
 						 per_call(whatif, whatif->base_ms),
 						 per_call(whatif, whatif->ms));
 	}
