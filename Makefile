@@ -26,6 +26,7 @@ OBJS = \
 	src/advisor/droppable.o \
 	src/advisor/explore.o \
 	src/advisor/expression_stats.o \
+	src/advisor/fetch_cost.o \
 	src/advisor/gin_size.o \
 	src/advisor/hypothetical.o \
 	src/advisor/index_compare.o \

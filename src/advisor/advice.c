@@ -271,11 +271,11 @@ typical_unit(StewardAdvice *advice)
 		StewardWhatif *whatif = &advice->whatifs[i];
 
 		if (whatif->statement->total_ms > 0 && whatif->statement->calls > 0 &&
-			whatif->base.planned > 0)
+			whatif->base.cost > 0)
 		{
 			samples[n].weight = whatif->statement->total_ms;
 			samples[n].unit = whatif->statement->total_ms /
-				whatif->statement->calls / whatif->base.planned;
+				whatif->statement->calls / whatif->base.cost;
 			weight += samples[n++].weight;
 		}
 	}
@@ -311,11 +311,12 @@ measure(StewardAdvice *advice)
 		{
 			double		mean = whatif->statement->total_ms / whatif->statement->calls;
 
-			whatif->base.cost = Min(Max(mean / advice->unit_ms,
-										whatif->base.planned),
-									Max(whatif->worst, whatif->base.planned));
-			if (whatif->base.cost > END_FACTOR * whatif->base.planned &&
-				whatif->base.cost > sqrt(whatif->base.planned * whatif->worst))
+			double		least = whatif->base.cost;
+
+			whatif->base.cost = Min(Max(mean / advice->unit_ms, least),
+									Max(whatif->worst, least));
+			if (whatif->base.cost > END_FACTOR * least &&
+				whatif->base.cost > sqrt(least * whatif->worst))
 			{
 				whatif->runs_to_end = true;
 				whatif->rows = END_ROWS;

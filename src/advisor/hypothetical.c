@@ -64,6 +64,7 @@
 #include "utils/selfuncs.h"
 
 #include "advisor/expression_stats.h"
+#include "advisor/fetch_cost.h"
 #include "advisor/hypothetical.h"
 #include "base/compat.h"
 
@@ -75,6 +76,7 @@ typedef struct WhatIf
 	List	   *masked;			/* OIDs of indexes of tables and partitions */
 	StewardLook look;			/* or NULL */
 	void	   *look_arg;
+	List	   *tables;			/* StewardPlannedTable *, of this plan */
 } WhatIf;
 
 /* State of this backend. */
@@ -341,9 +343,17 @@ add_indexes(BUILD_TABLE_PARAMS)
 static void
 look_at_rel(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
+	StewardPlannedTable *table;
+
 	if (whatif.previous_set_rel_pathlist)
 		whatif.previous_set_rel_pathlist(root, rel, rti, rte);
-	if (is_ours(root) && whatif.active->look != NULL)
+	if (!is_ours(root))
+		return;
+	table = palloc(sizeof(StewardPlannedTable));
+	table->root = root;
+	table->rel = rel;
+	whatif.active->tables = lappend(whatif.active->tables, table);
+	if (whatif.active->look != NULL)
 		whatif.active->look(root, rel, rte, whatif.active->look_arg);
 }
 
@@ -445,7 +455,7 @@ plan_query(Query *query, int cursor_options, WhatIf *call,
 
 	MemoryContextSwitchTo(caller);
 	if (result != NULL)
-		steward_plan_summarize(plan, result);
+		steward_plan_summarize(plan, call->tables, result);
 	MemoryContextDelete(context);
 }
 
@@ -456,7 +466,7 @@ void
 steward_whatif_plan(Query *query, int cursor_options, ParamListInfo params,
 					List *visible, List *masked, StewardPlan *result)
 {
-	WhatIf		call = {params, visible, masked, NULL, NULL};
+	WhatIf		call = {params, visible, masked, NULL, NULL, NIL};
 	ListCell   *lc;
 
 	foreach(lc, visible)
@@ -478,7 +488,7 @@ void
 steward_whatif_look(Query *query, int cursor_options, ParamListInfo params,
 					StewardLook look, void *arg, StewardPlan *result)
 {
-	WhatIf		call = {params, NIL, NIL, look, arg};
+	WhatIf		call = {params, NIL, NIL, look, arg, NIL};
 
 	plan_query(query, cursor_options, &call, result);
 }

@@ -41,6 +41,8 @@ typedef struct StewardPlan
 	double		total_cost;
 	double		full_cost;		/* as if no LIMIT ended a scan early; equals
 								 * total_cost without LIMIT */
+	double		unseen_cost;	/* of index scans, what the planner does not
+								 * see (fetch_cost.c); not in the others */
 	double		rows;
 	uint32		risks;			/* STEWARD_RISK_ bits */
 	Bitmapset  *used;			/* ids of the visible indexes in the plan */
@@ -82,8 +84,12 @@ extern void steward_whatif_look(Query *query, int cursor_options,
 								ParamListInfo params, StewardLook look,
 								void *arg, StewardPlan *result);
 
-/* What a finished plan uses and risks; plan_usage.c */
-extern void steward_plan_summarize(PlannedStmt *plan, StewardPlan *result);
+/*
+ * What a finished plan uses and risks; plan_usage.c.  tables are those of the
+ * planner, StewardPlannedTable *.
+ */
+extern void steward_plan_summarize(PlannedStmt *plan, List *tables,
+								   StewardPlan *result);
 
 /* OID that stands for the hypothetical index with this id, and back. */
 #define STEWARD_INDEX_OID(id)	((Oid) (PG_UINT32_MAX - (uint32) (id)))

@@ -18,6 +18,9 @@
 
 #include "advisor/move.h"
 
+/* How often time that a statement loses is added to what it takes then. */
+#define HARM_FACTOR 2.0
+
 /*
  * The plan that the planner thinks cheapest when these of a statement's indexes
  * are there.
@@ -39,12 +42,17 @@ steward_whatif_config(const StewardWhatif *whatif, uint64 visible)
 }
 
 /*
- * Time of a statement a day when these of its indexes are there.
+ * Time of a statement a day when these of its indexes are there.  What it takes
+ * longer than today counts several times: nobody wants to pay for other
+ * statements with this one.
  */
 double
 steward_whatif_ms(const StewardWhatif *whatif, uint64 visible)
 {
-	return steward_whatif_config(whatif, visible)->cost * whatif->ms_per_cost;
+	double		cost = steward_whatif_config(whatif, visible)->cost;
+
+	cost += HARM_FACTOR * Max(cost - whatif->base.cost, 0);
+	return cost * whatif->ms_per_cost;
 }
 
 /* Note that a move makes a candidate visible, or not, to its statements. */

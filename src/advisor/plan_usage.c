@@ -11,6 +11,10 @@
  * full_cost adds the rest back, as often as the LIMIT is executed (once for
  * each row of the outer side, inside a nested loop).
  *
+ * What index scans cost beyond what the planner charges depends on how often
+ * they are executed, and on what a join gets from them (fetch_cost.c); the walk
+ * knows both.  Of a plan that LIMIT ends early only a share counts.
+ *
  * Copyright (c) 2026, the pg_steward authors
  *
  *-------------------------------------------------------------------------
@@ -27,16 +31,28 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "advisor/fetch_cost.h"
 #include "advisor/hypothetical.h"
 #include "base/compat.h"
 
 typedef struct Walk
 {
 	PlannedStmt *stmt;
+	List	   *tables;			/* of the planner */
 	StewardPlan *result;
 	double		unlimited;		/* cost that LIMITs save */
 	Bitmapset  *initplans;		/* subplans that an initPlan list names */
 } Walk;
+
+/* How a node is executed. */
+typedef struct Place
+{
+	double		loops;			/* how often */
+	double		share;			/* of its rows that LIMITs above let it deliver */
+	double		delivers;		/* rows that a join gets from it in all, or 0 */
+	bool		limited;		/* a LIMIT above ends it early, and nothing
+								 * between reads it to its end */
+} Place;
 
 /* What one scan compares. */
 typedef struct Compared
@@ -45,7 +61,9 @@ typedef struct Compared
 	bool		unknown;		/* a range or pattern against a parameter */
 } Compared;
 
-static void walk_plan(Walk *walk, Plan *plan, double loops, bool limited);
+static const Place once = {1, 1, 0, false};
+
+static void walk_plan(Walk *walk, Plan *plan, Place place);
 
 /* Note an index that the plan uses. */
 static void
@@ -135,20 +153,30 @@ judge_scan(Walk *walk, Scan *scan, List *conditions, List *filter)
 
 /* Walk a list of plans. */
 static void
-walk_list(Walk *walk, List *plans, double loops, bool limited)
+walk_list(Walk *walk, List *plans, Place place)
 {
 	ListCell   *lc;
 
+	place.delivers = 0;
 	foreach(lc, plans)
-		walk_plan(walk, lfirst(lc), loops, limited);
+		walk_plan(walk, lfirst(lc), place);
 }
 
-/*
- * Nodes of scans.  "limited" says that a LIMIT above ends the scan early, and
- * that nothing between reads it to its end.
- */
+/* A plain or an index-only scan. */
 static void
-walk_scan(Walk *walk, Plan *plan, double loops, bool limited)
+use_index_scan(Walk *walk, Plan *plan, Oid indexid, const Place *place)
+{
+	use_index(walk, indexid);
+	if (place->limited && plan->qual != NIL)
+		walk->result->risks |= STEWARD_RISK_LIMIT;
+	walk->result->unseen_cost += place->share *
+		steward_fetch_cost(walk->tables, plan, indexid, place->loops,
+						   place->delivers);
+}
+
+/* Nodes of scans. */
+static void
+walk_scan(Walk *walk, Plan *plan, const Place *place)
 {
 	switch (nodeTag(plan))
 	{
@@ -156,10 +184,8 @@ walk_scan(Walk *walk, Plan *plan, double loops, bool limited)
 			{
 				IndexScan  *scan = (IndexScan *) plan;
 
-				use_index(walk, scan->indexid);
+				use_index_scan(walk, plan, scan->indexid, place);
 				judge_scan(walk, &scan->scan, scan->indexqualorig, plan->qual);
-				if (limited && plan->qual != NIL)
-					walk->result->risks |= STEWARD_RISK_LIMIT;
 				break;
 			}
 		case T_IndexOnlyScan:
@@ -167,10 +193,8 @@ walk_scan(Walk *walk, Plan *plan, double loops, bool limited)
 				IndexOnlyScan *scan = (IndexOnlyScan *) plan;
 
 				/* here conditions name columns of the index */
-				use_index(walk, scan->indexid);
+				use_index_scan(walk, plan, scan->indexid, place);
 				judge_scan(walk, &scan->scan, scan->indexqual, plan->qual);
-				if (limited && plan->qual != NIL)
-					walk->result->risks |= STEWARD_RISK_LIMIT;
 				break;
 			}
 		case T_BitmapIndexScan:
@@ -207,59 +231,83 @@ is_blocking(Plan *plan)
 	}
 }
 
-/*
- * One node and all below it.  It is executed "loops" times.
- */
-static void
-walk_plan(Walk *walk, Plan *plan, double loops, bool limited)
+/* How the inner side of a nested loop is executed. */
+static Place
+inner_place(const NestLoop *join, const Place *place)
 {
+	const Plan *plan = &join->join.plan;
+	const Plan *inner = plan->righttree;
+	Place		result = {0};
+
+	result.loops = place->loops * Max(plan->lefttree->plan_rows, 1);
+	result.share = place->share;
+	if (join->join.jointype == JOIN_INNER || join->join.jointype == JOIN_LEFT)
+		result.delivers = place->loops * plan->plan_rows;
+	if (IsA(inner, Memoize) && ((const Memoize *) inner)->est_entries > 0)
+		result.loops = Min(result.loops, ((const Memoize *) inner)->est_entries);
+	return result;
+}
+
+/* One node and all below it. */
+static void
+walk_plan(Walk *walk, Plan *plan, Place place)
+{
+	Place		right;
 	ListCell   *lc;
-	double		inner_loops = loops;
 
 	if (plan == NULL)
 		return;
 	check_stack_depth();
-	walk_scan(walk, plan, loops, limited);
+	walk_scan(walk, plan, &place);
 
 	foreach(lc, plan->initPlan)
 	{
 		int			id = ((SubPlan *) lfirst(lc))->plan_id;
 
 		walk->initplans = bms_add_member(walk->initplans, id);
-		walk_plan(walk, list_nth(walk->stmt->subplans, id - 1), 1, false);
+		walk_plan(walk, list_nth(walk->stmt->subplans, id - 1), once);
 	}
+	place.delivers = 0;
 	if (IsA(plan, Limit) && plan->lefttree != NULL)
 	{
-		walk->unlimited += loops *
+		walk->unlimited += place.loops *
 			Max(plan->lefttree->total_cost - plan->total_cost, 0);
-		limited = true;
+		place.limited = true;
+		place.share *= Min(plan->plan_rows / Max(plan->lefttree->plan_rows, 1), 1);
 	}
 	else if (is_blocking(plan))
-		limited = false;
+	{
+		place.limited = false;
+		place.share = 1;
+		if (bms_is_empty(plan->extParam))
+			place.loops = 1;	/* its result is kept */
+	}
+	right = place;
 	if (IsA(plan, NestLoop))
-		inner_loops = loops * Max(plan->lefttree->plan_rows, 1);
+		right = inner_place((NestLoop *) plan, &place);
+	right.limited = false;
 
-	walk_plan(walk, plan->lefttree, loops, limited);
-	walk_plan(walk, plan->righttree, inner_loops, false);
+	walk_plan(walk, plan->lefttree, place);
+	walk_plan(walk, plan->righttree, right);
 	switch (nodeTag(plan))
 	{
 		case T_Append:
-			walk_list(walk, ((Append *) plan)->appendplans, loops, limited);
+			walk_list(walk, ((Append *) plan)->appendplans, place);
 			break;
 		case T_MergeAppend:
-			walk_list(walk, ((MergeAppend *) plan)->mergeplans, loops, limited);
+			walk_list(walk, ((MergeAppend *) plan)->mergeplans, place);
 			break;
 		case T_BitmapAnd:
-			walk_list(walk, ((BitmapAnd *) plan)->bitmapplans, loops, false);
+			walk_list(walk, ((BitmapAnd *) plan)->bitmapplans, place);
 			break;
 		case T_BitmapOr:
-			walk_list(walk, ((BitmapOr *) plan)->bitmapplans, loops, false);
+			walk_list(walk, ((BitmapOr *) plan)->bitmapplans, place);
 			break;
 		case T_SubqueryScan:
-			walk_plan(walk, ((SubqueryScan *) plan)->subplan, loops, limited);
+			walk_plan(walk, ((SubqueryScan *) plan)->subplan, place);
 			break;
 		case T_CustomScan:
-			walk_list(walk, ((CustomScan *) plan)->custom_plans, loops, false);
+			walk_list(walk, ((CustomScan *) plan)->custom_plans, place);
 			break;
 		default:
 			break;
@@ -271,17 +319,17 @@ walk_plan(Walk *walk, Plan *plan, double loops, bool limited)
  * current memory context.
  */
 void
-steward_plan_summarize(PlannedStmt *stmt, StewardPlan *result)
+steward_plan_summarize(PlannedStmt *stmt, List *tables, StewardPlan *result)
 {
-	Walk		walk = {stmt, result, 0, NULL};
+	Walk		walk = {stmt, tables, result, 0, NULL};
 	ListCell   *lc;
 	int			id = 0;
 
 	memset(result, 0, sizeof(StewardPlan));
-	walk_plan(&walk, stmt->planTree, 1, false);
+	walk_plan(&walk, stmt->planTree, once);
 	foreach(lc, stmt->subplans)
 		if (!bms_is_member(++id, walk.initplans))
-			walk_plan(&walk, lfirst(lc), 1, false);
+			walk_plan(&walk, lfirst(lc), once);
 	bms_free(walk.initplans);
 
 	result->startup_cost = stmt->planTree->startup_cost;

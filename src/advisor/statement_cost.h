@@ -20,8 +20,10 @@
 typedef struct StewardStatementCost
 {
 	double		planned;		/* as the planner sees it */
-	double		cost;			/* with the risk of LIMITs */
-	double		worst;			/* if no LIMIT ends a scan early */
+	double		fetched;		/* and with what it does not charge for rows
+								 * that are fetched by indexes */
+	double		cost;			/* and with the risk of LIMITs */
+	double		worst;			/* as fetched, if no LIMIT ends a scan early */
 	uint32		risks;			/* STEWARD_RISK_ */
 	int			nplans;
 	double	   *plans;			/* cost of each, by query and class */
