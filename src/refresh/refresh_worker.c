@@ -301,10 +301,11 @@ pg_steward_refresh_worker_main(Datum arg)
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	if (registry == NULL || steward_slot_claim(registry, &order) == NULL)
 		proc_exit(0);
+	/* a transaction that renames the database may stay open: do not wait */
+	set_lock_timeout();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
 	pin_settings();
-	set_lock_timeout();
 	started = GetCurrentTimestamp();
 	work(registry);
 	pgstat_report_stat(true);
