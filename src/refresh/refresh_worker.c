@@ -63,6 +63,12 @@
 /* After so long it makes room for another database, even if more is due. */
 #define TURN_US (5 * USECS_PER_SEC)
 
+/*
+ * Where a refresh and a user wait for each other, who looks first gives way:
+ * that is to be the refresh.
+ */
+#define DEADLOCK_MS "10"
+
 extern PGDLLEXPORT void pg_steward_refresh_worker_main(Datum arg);
 
 static void
@@ -84,6 +90,7 @@ pin_settings(void)
 	override("default_transaction_read_only", "false");
 	override("default_transaction_deferrable", "false");
 	override("session_replication_role", "origin");
+	override("deadlock_timeout", DEADLOCK_MS);
 	override("row_security", "on");
 	override("synchronous_commit", "local");
 	override("stats_fetch_consistency", "none");
