@@ -150,6 +150,14 @@ sub reach
 	return;
 }
 
+# The mold comes to rest, without what refreshes have left in the view.
+sub calm
+{
+	reach('mold', 'idle');
+	$node->safe_psql('mold', 'REFRESH MATERIALIZED VIEW apply');
+	return;
+}
+
 # Run a command, and note how long it took.
 sub run
 {
@@ -176,8 +184,10 @@ my @commands = (
 sub round
 {
 	my ($number) = @_;
-	reach('mold', $phases[ int(rand @phases) ]) if $number % 5 == 0;
+	# it is copied while it is used, now and then
+	reach('mold', $phases[ int(rand @phases) ]) if $number % 4 == 0;
 	return if !run('CREATE DATABASE round TEMPLATE mold');
+	calm() if $number % 4 == 0;
 	reach('round', $phases[ $number % @phases ]);
 	# anywhere in the phase
 	sleep rand 0.1;
