@@ -23,6 +23,7 @@ autovacuum = off
 restart_after_crash = on
 log_min_messages = info
 max_connections = 12
+max_prepared_transactions = 1
 deadlock_timeout = 10min
 pg_steward.max_refresh_workers = 1
 });
@@ -293,10 +294,14 @@ ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_
 my $offset = -s $node->logfile;
 $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; ALTER DATABASE shop RENAME TO store');
-$node->wait_for_log(qr/ERROR: .*lock timeout/, $offset);
 quick_follows('the only worker is free for another database');
+unlike(slurp_file($node->logfile, $offset), qr/lock timeout/, 'it knows that it cannot get in');
+# of that it does not know
+$holder->query_safe(q{PREPARE TRANSACTION 'rename'});
+$node->wait_for_log(qr/ERROR: .*lock timeout/, $offset);
+quick_follows('or gives up soon');
 my $now = value('clock_timestamp()');
-$holder->query_safe('ROLLBACK');
+$holder->query_safe(q{ROLLBACK PREPARED 'rename'});
 $holder->quit;
 wait_for("(SELECT at > '$now' FROM always)", 'and comes back', 'shop');
 $node->safe_psql('postgres', 'DROP DATABASE shop');
