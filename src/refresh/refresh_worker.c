@@ -83,14 +83,10 @@ pin_settings(void)
 {
 	override("search_path", "pg_catalog, pg_temp");
 	override("zero_damaged_pages", "false");
-	override("statement_timeout", "0");
-	override("idle_in_transaction_session_timeout", "0");
-	STEWARD_NO_TRANSACTION_TIMEOUT();
 	override("default_transaction_isolation", "read committed");
 	override("default_transaction_read_only", "false");
 	override("default_transaction_deferrable", "false");
 	override("session_replication_role", "origin");
-	override("deadlock_timeout", DEADLOCK_MS);
 	override("row_security", "on");
 	override("synchronous_commit", "local");
 	override("stats_fetch_consistency", "none");
@@ -105,6 +101,21 @@ set_lock_timeout(void)
 
 	snprintf(value, sizeof(value), "%d", steward_refresh_lock_timeout);
 	override("lock_timeout", value);
+}
+
+/*
+ * Set limits of time.  They are set before the process connects, since that is
+ * a transaction already, which transaction_timeout could end, and may wait for
+ * somebody who renames the database.
+ */
+static void
+pin_timeouts(void)
+{
+	override("statement_timeout", "0");
+	override("idle_in_transaction_session_timeout", "0");
+	STEWARD_NO_TRANSACTION_TIMEOUT();
+	override("deadlock_timeout", DEADLOCK_MS);
+	set_lock_timeout();
 }
 
 /*
@@ -308,8 +319,7 @@ pg_steward_refresh_worker_main(Datum arg)
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	if (registry == NULL || steward_slot_claim(registry, &order) == NULL)
 		proc_exit(0);
-	/* a transaction that renames the database may stay open: do not wait */
-	set_lock_timeout();
+	pin_timeouts();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
 	pin_settings();

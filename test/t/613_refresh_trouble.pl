@@ -313,15 +313,18 @@ my @settings = (
 	q{statement_timeout = '1ms'}, q{lock_timeout = '1ms'},
 	q{idle_in_transaction_session_timeout = '1ms'}, q{idle_session_timeout = '1ms'},
 	q{default_transaction_read_only = on}, q{default_transaction_isolation = 'serializable'});
-push @settings, q{transaction_timeout = '1ms'} if $node->pg_version >= 17;
 my @names = map { /^(\w+)/ } @settings;
 $node->safe_psql('postgres', q{CREATE ROLE owner; ALTER MATERIALIZED VIEW quick OWNER TO owner; GRANT SELECT ON t TO owner});
 $ENV{PGOPTIONS} = join ' ', map { "-c $_=0" } grep { /timeout/ } @names;
+$ENV{PGOPTIONS} .= ' -c transaction_timeout=0' if $node->pg_version >= 17;
 $ENV{PGOPTIONS} .= ' -c default_transaction_read_only=off -c default_transaction_isolation=read\ committed';
 foreach my $places ([ 'SYSTEM' ], [ 'DATABASE postgres', "ROLE $user", 'ROLE owner' ])
 {
 	foreach my $place (@$places)
 	{
+		# nobody could connect if the server had that
+		$node->safe_psql('postgres', "ALTER $place SET transaction_timeout = '1ms'")
+		  if $node->pg_version >= 17 && $place ne 'SYSTEM';
 		$node->safe_psql('postgres', "ALTER $place SET $_") foreach @settings;
 	}
 	$node->restart;
