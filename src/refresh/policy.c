@@ -61,9 +61,9 @@
 #define MAX_ROWS_OF_VIEW "10000"
 #define PRUNE_EVERY 100
 
-/* How long a locked history is waited for, and how often it is tried. */
-#define HISTORY_WAIT_MS 1000
-#define HISTORY_STEP_MS 50
+/* How long a table that is locked is waited for, and how often it is tried. */
+#define LOCK_WAIT_MS 1000
+#define LOCK_STEP_MS 50
 
 /* Bytes of an error message that are kept. */
 #define MAX_ERROR_BYTES 1000
@@ -169,6 +169,30 @@ steward_policy_load(void)
 }
 
 /*
+ * Lock one of our tables for writing; false if somebody has locked it and does
+ * not let go of it soon.
+ */
+static bool
+lock_table(const char *name)
+{
+	Oid			table = get_relname_relid(name,
+										  get_namespace_oid("steward", false));
+
+	for (int waited = 0; !ConditionalLockRelationOid(table, RowExclusiveLock);
+		 waited += LOCK_STEP_MS)
+	{
+		if (waited >= LOCK_WAIT_MS)
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_STEP_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+/*
  * Lock the state of a view; false if somebody else has it locked, who may keep
  * his transaction open for long.  In an open section.
  */
@@ -177,6 +201,8 @@ lock_state(Oid view)
 {
 	StewardArg	args[1];
 
+	if (!lock_table("matview_state"))
+		return false;
 	args[0] = steward_arg_oid(view);
 	return steward_policy_table_write("SELECT 1 FROM steward.matview_state"
 									  " WHERE matview = $1 FOR UPDATE SKIP LOCKED",
@@ -391,30 +417,6 @@ prune_view(Oid view)
 							   1, args);
 }
 
-/*
- * Lock the history for writing; false if somebody has locked it and does not
- * let go of it soon.
- */
-static bool
-lock_history(void)
-{
-	Oid			history = get_relname_relid("matview_refresh_history",
-											get_namespace_oid("steward", false));
-
-	for (int waited = 0; !ConditionalLockRelationOid(history, RowExclusiveLock);
-		 waited += HISTORY_STEP_MS)
-	{
-		if (waited >= HISTORY_WAIT_MS)
-			return false;
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 HISTORY_STEP_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return true;
-}
-
 /* Add the run to the history, and remove what is too much there. */
 static void
 keep_history(Oid view, const StewardRun *run, bool good)
@@ -442,7 +444,7 @@ steward_policy_finished(Oid view, const StewardRun *run)
 
 	if (!steward_policy_table_begin(&scope))
 		return;
-	has_history = lock_history();
+	has_history = lock_table("matview_refresh_history");
 	if (has_history)
 		keep_history(view, run, good);
 	else
@@ -457,6 +459,27 @@ steward_policy_finished(Oid view, const StewardRun *run)
 		write_success(view, run, has_history);
 	else
 		write_failure(view, run);
+	steward_policy_table_end(&scope);
+}
+
+/*
+ * The state says that a refresh is running, but it has ended: then the state
+ * was locked, and what came of it could not be noted there.
+ */
+void
+steward_policy_settled(Oid view, TimestampTz last_ok)
+{
+	StewardTableScope scope;
+	StewardArg	args[2];
+
+	if (!steward_policy_table_begin(&scope))
+		return;
+	args[0] = steward_arg_oid(view);
+	args[1] = steward_arg_time(last_ok);
+	if (lock_state(view))
+		steward_policy_table_write("UPDATE steward.matview_state"
+								   "   SET running_since = NULL, last_ok = greatest(last_ok, $2)"
+								   " WHERE matview = $1", 2, args);
 	steward_policy_table_end(&scope);
 }
 

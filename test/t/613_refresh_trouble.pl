@@ -1,7 +1,7 @@
 # Scheduled refreshes in trouble that others make, or the view itself: crashes
-# of other processes, a query that crashes the server, deadlocks, no connection
-# left, no room for temporary files, settings that break sessions, tables and
-# databases that are locked.
+# of other processes, a query that crashes the server, deadlocks, no room for
+# temporary files, tables and databases that are locked, no connection left,
+# settings that break sessions.
 use strict;
 use warnings;
 
@@ -202,27 +202,6 @@ $node->safe_psql('postgres', q{SELECT unschedule_matview_refresh('crossing');
 	ALTER SYSTEM RESET pg_steward.refresh_lock_timeout; SELECT pg_reload_conf()});
 quick_follows('others are refreshed');
 
-# ----------------------------------------------------------- no connection left
-
-wait_for(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_steward refresh worker')},
-	'workers end when there is nothing to do');
-my @clients;
-while (@clients < 20)
-{
-	my $client = eval { StewardClient->new(host => $node->host, port => $node->port, user => $user) };
-	last if !defined $client;
-	push @clients, $client;
-}
-is(scalar(@clients), 12, 'there is no connection left');
-my $control = $clients[0];
-$rows++;
-$control->query('INSERT INTO t VALUES (1)');
-my $tries = 0;
-sleep 0.1 while $control->query('SELECT n FROM quick')->[0][0] != $rows && $tries++ < 1800;
-is($control->query('SELECT n FROM quick')->[0][0], $rows, 'refreshes need none');
-$_->close foreach @clients;
-ok($node->poll_query_until('postgres', 'SELECT true'), 'connections again');
-
 # ------------------------------------------------- no room for temporary files
 
 $node->safe_psql('postgres', q{
@@ -262,6 +241,42 @@ wait_for("EXISTS (SELECT FROM steward.matview_refresh_history WHERE matview = 'q
 is(value(qq{count(*) FROM steward.matview_refresh_history WHERE matview = 'quick'::regclass
 	AND (started BETWEEN '$last_ok'::timestamptz + interval '1 us' AND '$run' OR outcome = 'cancelled')}), 0,
 	'with a gap, which is no cancelled run');
+
+# The state is locked when a refresh ends.
+$node->safe_psql('postgres', q{
+	CREATE TABLE gate (a int);
+	CREATE FUNCTION wait_at_gate() RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE EXISTS (SELECT FROM public.gate)
+		LOOP
+			PERFORM pg_catalog.pg_sleep(0.01);
+		END LOOP;
+		RETURN 1;
+	END$$;
+	CREATE MATERIALIZED VIEW gated AS SELECT wait_at_gate() AS n;
+	SELECT schedule_matview_refresh('gated', every => '1 h')});
+wait_for(q{EXISTS (SELECT FROM steward.matview_refresh_history WHERE matview = 'gated'::regclass)}, 'a view');
+foreach my $lock ('LOCK TABLE steward.matview_state', q{SELECT FROM steward.matview_state WHERE matview = 'gated'::regclass FOR UPDATE})
+{
+	my $offset = -s $node->logfile;
+	$last_ok = state_of('gated', 'last_ok');
+	$node->safe_psql('postgres', q{INSERT INTO gate VALUES (1); SELECT refresh_matview_now('gated', wait => false)});
+	wait_for(q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_steward refresh worker' AND query ~ 'refreshing gated')},
+		'it is being refreshed');
+	$holder = $node->background_psql('postgres');
+	$holder->query_safe("BEGIN; $lock");
+	$node->safe_psql('postgres', 'DELETE FROM gate');
+	$node->wait_for_log(qr/LOG: .*state of materialized view with OID \d+ is locked/, $offset);
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$node->safe_psql('postgres', 'UPDATE steward.matview_policy SET paused = paused');
+	wait_for("running_since IS NULL AND last_ok > '$last_ok' AND consecutive_failures = 0
+		FROM steward.matview_state WHERE matview = 'gated'::regclass", "noted in the end, after $lock");
+}
+is(value(q{string_agg(outcome, ' ') FROM steward.matview_refresh_history WHERE matview = 'gated'::regclass}),
+	'verified_equal verified_equal verified_equal', 'nothing was cancelled');
+quick_follows('and others are refreshed');
+$node->safe_psql('postgres', q{SELECT unschedule_matview_refresh('gated')});
 
 # -------------------------------------------------------------- when it is due
 
@@ -305,6 +320,27 @@ $holder->query_safe(q{ROLLBACK PREPARED 'rename'});
 $holder->quit;
 wait_for("(SELECT at > '$now' FROM always)", 'and comes back', 'shop');
 $node->safe_psql('postgres', 'DROP DATABASE shop');
+
+# ----------------------------------------------------------- no connection left
+
+wait_for(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pg_steward refresh worker')},
+	'workers end when there is nothing to do');
+my @clients;
+while (@clients < 20)
+{
+	my $client = eval { StewardClient->new(host => $node->host, port => $node->port, user => $user) };
+	last if !defined $client;
+	push @clients, $client;
+}
+is(scalar(@clients), 12, 'there is no connection left');
+my $control = $clients[0];
+$rows++;
+$control->query('INSERT INTO t VALUES (1)');
+my $tries = 0;
+sleep 0.1 while $control->query('SELECT n FROM quick')->[0][0] != $rows && $tries++ < 1800;
+is($control->query('SELECT n FROM quick')->[0][0], $rows, 'refreshes need none');
+$_->close foreach @clients;
+ok($node->poll_query_until('postgres', 'SELECT true'), 'connections again');
 
 # ------------------------------------------------------------------- settings
 
