@@ -223,6 +223,52 @@ $node->safe_psql('postgres', q{SELECT resume_matview_refresh('sorted')});
 wait_for('count(*) = 30000 FROM sorted', 'refreshed when there is room');
 $node->safe_psql('postgres', q{SELECT unschedule_matview_refresh('sorted')});
 
+# -------------------------------------------------- no room for the view itself
+
+# Files that must not grow are what a test can have instead of a full disk.
+# Processes have the limit that the postmaster had when they were started.
+my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+sub limit_files
+{
+	my ($limit) = @_;
+	system_or_bail('prlimit', '--pid', $postmaster, "--fsize=$limit:");
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+		WHERE backend_type = 'pg_steward refresh worker'});
+	return;
+}
+
+SKIP:
+{
+	skip 'there is no prlimit', 10 if system('prlimit --version >/dev/null 2>&1') != 0;
+	# files of relations that nobody knows; empty ones are removed by the next checkpoint
+	my $stray = q{count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = 'postgres')) AS f(name),
+		pg_stat_file('base/' || (SELECT oid FROM pg_database WHERE datname = 'postgres') || '/' || f.name, true) AS s
+		WHERE f.name ~ '^[0-9]+$' AND s.size > 0
+		  AND NOT EXISTS (SELECT FROM pg_class WHERE pg_relation_filenode(oid) = f.name::oid)};
+	$node->safe_psql('postgres', q{
+		CREATE TABLE size (n int);
+		INSERT INTO size VALUES (10);
+		CREATE MATERIALIZED VIEW large AS SELECT g, repeat('x', 1000) AS pad FROM size, generate_series(1, n) g;
+		SELECT schedule_matview_refresh('large', every => '1 s', method => 'diff')});
+	wait_for(q{(SELECT last_ok IS NOT NULL FROM steward.matview_state WHERE matview = 'large'::regclass)}, 'a small view');
+	my $before = value($stray);
+	limit_files(24 * 1024 * 1024);
+	$node->safe_psql('postgres', 'UPDATE size SET n = 30000');
+	foreach my $method ('diff', 'swap')
+	{
+		$node->safe_psql('postgres', "SELECT alter_matview_refresh('large', method => '$method'), resume_matview_refresh('large')");
+		wait_for(q{(SELECT last_error ~ 'File too large' AND not_before > now() AND running_since IS NULL
+		              FROM steward.matview_state WHERE matview = 'large'::regclass)}, "$method: a file cannot grow");
+		is(value('count(*) FROM large'), 10, 'the view is as it was');
+		quick_follows('others are refreshed');
+		is(value($stray), $before, 'no files are left');
+	}
+	limit_files('unlimited');
+	$node->safe_psql('postgres', q{SELECT resume_matview_refresh('large')});
+	wait_for('count(*) = 30000 FROM large', 'refreshed when there is room');
+	$node->safe_psql('postgres', 'DROP MATERIALIZED VIEW large');
+}
+
 # ------------------------------------------------------- a history that is locked
 
 $holder = $node->background_psql('postgres');
