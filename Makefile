@@ -142,6 +142,7 @@ OBJS = \
 	src/refresh/row_hash.o \
 	src/refresh/row_table.o \
 	src/refresh/schedule.o \
+	src/refresh/server_refresh.o \
 	src/refresh/swap.o \
 	src/storage/bloat_report.o \
 	src/storage/bloat_target.o \

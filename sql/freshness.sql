@@ -130,8 +130,40 @@ SELECT state('m');
 BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM refresh_matview_now('m'); COMMIT;
 SELECT state('m');
 SELECT count(*) FROM refresh_matview_now('m');
+BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; REFRESH MATERIALIZED VIEW m; COMMIT;
+SELECT state('m'), state('m_up');
+
+-- the server's command renews a mark, where there is one
+SELECT count(*) FROM refresh_matview_now('m');
+INSERT INTO t VALUES (80);
 REFRESH MATERIALIZED VIEW m;
 SELECT state('m'), state('m_up');
+INSERT INTO t VALUES (81);
+BEGIN; REFRESH MATERIALIZED VIEW m; INSERT INTO t VALUES (82); COMMIT;
+SELECT state('m');
+DO $$ BEGIN REFRESH MATERIALIZED VIEW m; REFRESH MATERIALIZED VIEW m; END $$;
+SELECT state('m');
+INSERT INTO t VALUES (83);
+BEGIN; REFRESH MATERIALIZED VIEW m; ROLLBACK;
+SELECT state('m');
+CREATE ROLE freshness_other;
+GRANT USAGE ON SCHEMA fresh TO freshness_other;
+SET ROLE freshness_other;
+\set VERBOSITY sqlstate
+REFRESH MATERIALIZED VIEW m;
+\set VERBOSITY default
+RESET ROLE;
+DROP OWNED BY freshness_other;
+DROP ROLE freshness_other;
+CREATE MATERIALIZED VIEW m_key AS SELECT DISTINCT a FROM t;
+CREATE UNIQUE INDEX ON m_key (a);
+REFRESH MATERIALIZED VIEW m_key;
+SELECT state('m_key');
+SELECT count(*) FROM refresh_matview_now('m_key');
+INSERT INTO t VALUES (84);
+REFRESH MATERIALIZED VIEW CONCURRENTLY m_key;
+SELECT state('m_key');
+DROP MATERIALIZED VIEW m_key;
 SELECT count(*) FROM refresh_matview_now('m');
 REFRESH MATERIALIZED VIEW m WITH NO DATA;
 SELECT state('m');

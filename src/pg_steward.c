@@ -37,6 +37,7 @@
 #include "refresh/refresh_launcher.h"
 #include "refresh/refresh_progress.h"
 #include "refresh/refresh_registry.h"
+#include "refresh/server_refresh.h"
 
 STEWARD_MODULE_MAGIC("pg_steward", PG_STEWARD_VERSION);
 
@@ -67,4 +68,5 @@ _PG_init(void)
 	steward_refresh_launcher_init();
 	steward_ddl_hooks_init();
 	steward_refresh_progress_init();
+	steward_server_refresh_init();
 }

@@ -8,7 +8,7 @@
  * 2. Costs become milliseconds: a unit of the planner's cost takes as long as
  *    it took this statement on average, within limits around what is typical
  *    of the workload, since a mean may hide waits for locks.
- * 3. Each statement that could gain is planned with its candidates (whatif.c),
+ * 3. Each statement that could gain is planned with its candidates (explore.c),
  *    and then with what turned out best for others, or was derived from that
  *    (pool.c).
  * 4. The best set is searched for (choose.c), minding writes (write_cost.c).

@@ -3,12 +3,15 @@
  * explore.c
  *	  What is asked of the planner about the indexes of one statement.
  *
- * Configurations (whatif.c) are looked for in this order: no new index; all of them
- * (most statements end here, since nothing helps); each alone; groups that
+ * Configurations (whatif.c) are looked for in this order: no new index; all of
+ * them (most statements end here, since nothing helps); each alone; groups that
  * are of use only together; all but each of those in use, for the next best;
  * pairs of the most promising, triples of the best pairs.  A question whose
  * answer follows from an earlier one is not asked: if a plan used U while V
  * was visible, the same plan is chosen for any set between U and V.
+ *
+ * Later visits ask about the best candidates of other statements, and about
+ * what was chosen so far.
  *
  * Copyright (c) 2026, the pg_steward authors
  *

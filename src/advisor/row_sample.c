@@ -14,7 +14,8 @@
  * how much it exceeds that of the column with most values, both from the sample,
  * times the number that ANALYZE found.  For a column that the table is ordered
  * by, on the other hand, pages are what ANALYZE's sample of rows lacks: they
- * show how many rows in a row are equal.
+ * show how many rows in a row are equal, and all combinations with one value of
+ * that column.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -37,6 +38,9 @@
 
 /* Runs of a value, on average, up to which equal values stand together. */
 #define MAX_RUNS 1.5
+
+/* Rows of a run, on average, from which the table is taken to be ordered. */
+#define MIN_RUN 4
 
 #define NULL_HASH 0x9e3779b9
 
@@ -163,34 +167,6 @@ count_distinct(StewardTableStats *table, const StewardRowSample *sample,
 	return distinct;
 }
 
-/*
- * Estimated number of combinations of these columns in the table, of which
- * "widest" has the most values, "widest_distinct".  0 if there is no sample.
- */
-double
-steward_sampled_distinct(StewardSizeCache *cache, StewardTableStats *table,
-						 const Bitmapset *columns, int widest,
-						 double widest_distinct)
-{
-	StewardRowSample *sample = get_sample(cache, table);
-	Bitmapset  *alone = bms_make_singleton(widest);
-	double		once;
-	double		distinct;
-	double		all;
-	double		one;
-
-	if (sample == NULL)
-		return 0;
-	distinct = count_distinct(table, sample, columns, &once);
-	all = steward_estimate_distinct(sample->rows, distinct, once,
-									table->tuples);
-	distinct = count_distinct(table, sample, alone, &once);
-	one = steward_estimate_distinct(sample->rows, distinct, once,
-									table->tuples);
-	bms_free(alone);
-	return Min(widest_distinct * Max(all / one, 1), table->tuples);
-}
-
 /* How often a column changes from one row of the sample to the next, plus 1. */
 static double
 count_runs(StewardTableStats *table, const StewardRowSample *sample,
@@ -231,4 +207,64 @@ steward_clustered_distinct(StewardSizeCache *cache, StewardTableStats *table,
 	pages = sample->rows / Max(table->tuples / table->pages, 1);
 	distinct -= pages * (1 - distinct / sample->rows);
 	return Max(table->tuples * distinct / sample->rows, 1);
+}
+
+/*
+ * If the table is ordered by one of these columns, a combination is only where
+ * that one's value is, which the pages of the sample show a part of, or all: as
+ * many rows as are there in all, for all values in the sample.  The table's
+ * rows if there is no such column.
+ */
+static double
+group_rows(StewardSizeCache *cache, StewardTableStats *table,
+		   const StewardRowSample *sample, const Bitmapset *columns)
+{
+	double		on_page = Max(table->tuples / table->pages, 1);
+	double		distinct = 1;
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		if (count_runs(table, sample, (AttrNumber) attnum) * MIN_RUN <= sample->rows)
+			distinct = Max(distinct,
+						   steward_clustered_distinct(cache, table,
+													  (AttrNumber) attnum));
+	}
+	return Min(sample->rows * Max(table->tuples / distinct / on_page, 1),
+			   table->tuples);
+}
+
+/*
+ * Estimated number of combinations of these columns in the table, of which
+ * "widest" has the most values, "widest_distinct".  0 if there is no sample.
+ */
+double
+steward_sampled_distinct(StewardSizeCache *cache, StewardTableStats *table,
+						 const Bitmapset *columns, int widest,
+						 double widest_distinct)
+{
+	StewardRowSample *sample = get_sample(cache, table);
+	Bitmapset  *alone = bms_make_singleton(widest);
+	double		once;
+	double		distinct;
+	double		all;
+	double		one;
+
+	if (sample == NULL)
+		return 0;
+	distinct = count_distinct(table, sample, columns, &once);
+	all = group_rows(cache, table, sample, columns);
+	if (all < table->tuples)
+	{
+		bms_free(alone);
+		return Min(steward_estimate_distinct(sample->rows, distinct, once, all) *
+				   table->tuples / all, table->tuples);
+	}
+	all = steward_estimate_distinct(sample->rows, distinct, once,
+									table->tuples);
+	distinct = count_distinct(table, sample, alone, &once);
+	one = steward_estimate_distinct(sample->rows, distinct, once,
+									table->tuples);
+	bms_free(alone);
+	return Min(widest_distinct * Max(all / one, 1), table->tuples);
 }

@@ -361,20 +361,24 @@ typedef struct EquivalenceMemberIterator
 
 /*
  * Rights to refresh a materialized view: since 17 they can be granted.  For
- * files that include utils/acl.h and catalog/pg_class.h.
+ * files that include utils/acl.h and catalog/pg_class.h, or, for the check while
+ * a name is looked up, commands/tablecmds.h.
  */
 #if PG_VERSION_NUM >= 170000
 #define STEWARD_MAY_MAINTAIN(relation, role) \
 	(pg_class_aclcheck((relation), (role), ACL_MAINTAIN) == ACLCHECK_OK)
 #define STEWARD_MAINTAIN_ERROR ACLCHECK_NO_PRIV
+#define STEWARD_CHECK_MAINTAIN RangeVarCallbackMaintainsTable
 #elif PG_VERSION_NUM >= 160000
 #define STEWARD_MAY_MAINTAIN(relation, role) \
 	object_ownercheck(RelationRelationId, (relation), (role))
 #define STEWARD_MAINTAIN_ERROR ACLCHECK_NOT_OWNER
+#define STEWARD_CHECK_MAINTAIN RangeVarCallbackOwnsTable
 #else
 #define STEWARD_MAY_MAINTAIN(relation, role) \
 	pg_class_ownercheck((relation), (role))
 #define STEWARD_MAINTAIN_ERROR ACLCHECK_NOT_OWNER
+#define STEWARD_CHECK_MAINTAIN RangeVarCallbackOwnsTable
 #endif
 
 /* Is this a background worker? */

@@ -454,6 +454,25 @@ steward_freshness_marked(Oid view)
 }
 
 /*
+ * Has a view of this database a mark, and none that waits for the end of this
+ * transaction?  *assumed: functions were assumed to be deterministic.
+ */
+bool
+steward_freshness_has_mark(Oid view, bool *assumed)
+{
+	StewardMark mark;
+
+	for (PendingMark *entry = pending; entry != NULL; entry = entry->next)
+		if (entry->mark.view == view)
+			return false;
+	if (!steward_clock_runs() || RecoveryInProgress() ||
+		!copy_of_mark(view, &mark))
+		return false;
+	*assumed = mark.assumed;
+	return true;
+}
+
+/*
  * Tell others what was found out about a definition that was read after a
  * tick, unless the mark is another one now.  Returns since when the view is
  * stale, if it is.

@@ -30,6 +30,7 @@ extern StewardFreshness steward_freshness_peek(Oid database, Oid view,
 											   TimestampTz *stale_since,
 											   bool *recheck);
 extern uint64 steward_freshness_marked(Oid view);
+extern bool steward_freshness_has_mark(Oid view, bool *assumed);
 extern const char *steward_freshness_name(StewardFreshness state);
 extern void steward_freshness_init(void);
 

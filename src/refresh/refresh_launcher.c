@@ -296,11 +296,10 @@ choose_database(StewardRegistry *registry, TimestampTz now)
 			best = entry->database;
 		}
 	}
-	if (!OidIsValid(best) && OidIsValid(unseen) && !looking)
-	{
-		registry->nwaiting = 1;
+	if (OidIsValid(unseen))
+		registry->nwaiting++;	/* workers that only wait are to make room */
+	if (!OidIsValid(best) && !looking)
 		best = unseen;
-	}
 	return best;
 }
 
