@@ -396,7 +396,7 @@ my @settings = (
 	q{idle_in_transaction_session_timeout = '1ms'}, q{idle_session_timeout = '1ms'},
 	q{default_transaction_read_only = on}, q{default_transaction_isolation = 'serializable'});
 my @names = map { /^(\w+)/ } @settings;
-$node->safe_psql('postgres', q{CREATE ROLE owner; ALTER MATERIALIZED VIEW quick OWNER TO owner; GRANT SELECT ON t TO owner});
+$node->safe_psql('postgres', q{CREATE ROLE owner; GRANT SELECT ON t TO owner; ALTER MATERIALIZED VIEW quick OWNER TO owner});
 $ENV{PGOPTIONS} = join ' ', map { "-c $_=0" } grep { /timeout/ } @names;
 $ENV{PGOPTIONS} .= ' -c transaction_timeout=0' if $node->pg_version >= 17;
 $ENV{PGOPTIONS} .= ' -c default_transaction_read_only=off -c default_transaction_isolation=read\ committed';
