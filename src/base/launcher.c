@@ -257,6 +257,8 @@ pg_steward_launcher_main(Datum arg)
 	pqsignal(SIGINT, StatementCancelHandler);	/* lock_timeout needs it */
 	BackgroundWorkerUnblockSignals();
 
+	/* to connect is a transaction already */
+	STEWARD_NO_TRANSACTION_TIMEOUT();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	set_running(true);

@@ -4,11 +4,12 @@
  *	  Keeps refresh workers out of the way of commands on whole databases.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and CREATE
- * DATABASE for its template, want to be alone in a database.  While one of
- * them runs, a hold keeps our workers out (refresh_holds.c).  For DROP this is
- * done in the object access hook, which runs after the server has checked the
- * right to drop; for the others the right is checked here, so that nobody can
- * stop workers with a command that is going to fail.
+ * DATABASE for its template, want to be alone in a database.  From then on
+ * until its transaction ends, as long as it keeps the database locked, a hold
+ * keeps our workers out (refresh_holds.c).  For DROP this is done in the object
+ * access hook, which runs after the server has checked the right to drop; for
+ * the others the right is checked here, so that nobody can stop workers with a
+ * command that is going to fail.
  *
  * Creating, updating and dropping the extension makes the launcher look at the
  * database when that is committed; a worker in it ends when it is dropped.  So
@@ -45,6 +46,7 @@ static struct
 {
 	ProcessUtility_hook_type prev_utility;
 	object_access_hook_type prev_access;
+	int			running;		/* commands of ours that are being executed */
 	/* by this transaction */
 	bool		list_changed;	/* databases were created, renamed, moved */
 	bool		dropped;		/* the extension, in this database */
@@ -174,6 +176,7 @@ process_command(PlannedStmt *pstmt, const char *queryString,
 			steward_registry_flag(MyDatabaseId);
 		return;
 	}
+	hooks.running++;
 	PG_TRY();
 	{
 		prepare_command(pstmt->utilityStmt);
@@ -182,7 +185,7 @@ process_command(PlannedStmt *pstmt, const char *queryString,
 	}
 	PG_FINALLY();
 	{
-		steward_registry_release();
+		hooks.running--;
 	}
 	PG_END_TRY();
 }
@@ -207,10 +210,20 @@ access_object(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 	}
 }
 
-/* What is to be told only when it is committed. */
+/*
+ * What is to be done when the locks are about to be released, and what is to be
+ * told only when it is committed.  SET TABLESPACE commits while it is running,
+ * and goes on.
+ */
 static void
 end_transaction(XactEvent event, void *arg)
 {
+	if (hooks.running > 0)
+		return;
+	if (hooks.list_changed &&
+		(event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		 event == XACT_EVENT_PREPARE))
+		steward_registry_release();
 	if (event == XACT_EVENT_COMMIT)
 	{
 		if (hooks.list_changed)

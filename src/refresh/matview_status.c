@@ -40,6 +40,7 @@
 #include "refresh/policy.h"
 #include "refresh/policy_read.h"
 #include "refresh/policy_table.h"
+#include "refresh/refresh_due.h"
 #include "refresh/refresh_registry.h"
 
 PG_FUNCTION_INFO_V1(pg_steward_get_matview_status);
@@ -289,26 +290,58 @@ ask_clock(const StatusRow *row, char **reason, TimestampTz *stale_since)
 }
 
 /*
+ * When a view is due about which the launcher has not decided: no worker has
+ * read the policy yet, or a refresh has just ended.  DT_NOEND if it is fresh
+ * and has no times of its own.
+ */
+static TimestampTz
+due_by_policy(const StatusRow *row, StewardFreshness state,
+			  TimestampTz stale_since)
+{
+	const StewardPolicy *policy = row->policy;
+	StewardDueInput input = {0};
+	StewardDueDecision decision;
+
+	if (policy->schedule.kind == STEWARD_EVERY ||
+		policy->schedule.kind == STEWARD_CRON)
+		return Max(steward_schedule_next(&policy->schedule,
+										 Max(policy->last_attempt,
+											 row->created)),
+				   policy->not_before);
+	if (state == STEWARD_FRESH)
+		return DT_NOEND;
+	input.schedule = &policy->schedule;
+	input.now = GetCurrentTimestamp();
+	input.last_ok = policy->last_ok;
+	input.last_attempt = policy->last_attempt;
+	input.not_before = policy->not_before;
+	input.stale_since = stale_since != 0 ? stale_since : input.now;
+	input.populated = state != STEWARD_NEVER_POPULATED;
+	input.followed = state != STEWARD_UNKNOWN;
+	input.takes_ms = (int64) Max(policy->typical_duration_ms, 0);
+	steward_due_rule(&input, &decision);
+	return decision.next_due;
+}
+
+/*
  * When the view is due, 0 if that is not known or never, and what it does, as
  * a suffix of the schedule.
  */
 static TimestampTz
-ask_registry(const StatusRow *row, const char **doing)
+ask_registry(const StatusRow *row, StewardFreshness state,
+			 TimestampTz stale_since, const char **doing)
 {
 	const StewardPolicy *policy = row->policy;
 	TimestampTz next_due = 0;
 	bool		running = false;
 	bool		queued = false;
 
-	if (!steward_is_preloaded() || RecoveryInProgress())
-		next_due = 0;
-	else if (!steward_registry_look(MyDatabaseId, row->view, &next_due,
-									&running, &queued))
+	if (steward_is_preloaded() && !RecoveryInProgress())
 	{
-		/* no worker has read the policy yet */
-		next_due = steward_schedule_next(&policy->schedule,
-										 Max(policy->last_attempt, row->created));
-		next_due = Max(next_due, policy->not_before);
+		(void) steward_registry_look(MyDatabaseId, row->view, &next_due,
+									 &running, &queued);
+		if (next_due == 0)
+			next_due = due_by_policy(row, state, stale_since);
 	}
 	if (running)
 		*doing = ", running";
@@ -389,7 +422,7 @@ append_view(StewardRows *rows, const StatusRow *row)
 
 	state = ask_clock(row, &reason, &stale_since);
 	if (row->policy != NULL)
-		next_due = ask_registry(row, &doing);
+		next_due = ask_registry(row, state, stale_since, &doing);
 	steward_rows_text(rows, row->schema_name);
 	steward_rows_text(rows, row->name);
 	steward_rows_text(rows, row->policy != NULL ?

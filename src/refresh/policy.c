@@ -30,11 +30,18 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "base/guc.h"
 #include "refresh/policy.h"
@@ -53,6 +60,10 @@
 /* Rows of the history that one view may have, and how often that is checked. */
 #define MAX_ROWS_OF_VIEW "10000"
 #define PRUNE_EVERY 100
+
+/* How long a table that is locked is waited for, and how often it is tried. */
+#define LOCK_WAIT_MS 1000
+#define LOCK_STEP_MS 50
 
 /* Bytes of an error message that are kept. */
 #define MAX_ERROR_BYTES 1000
@@ -158,6 +169,30 @@ steward_policy_load(void)
 }
 
 /*
+ * Lock one of our tables for writing; false if somebody has locked it and does
+ * not let go of it soon.
+ */
+static bool
+lock_table(const char *name)
+{
+	Oid			table = get_relname_relid(name,
+										  get_namespace_oid("steward", false));
+
+	for (int waited = 0; !ConditionalLockRelationOid(table, RowExclusiveLock);
+		 waited += LOCK_STEP_MS)
+	{
+		if (waited >= LOCK_WAIT_MS)
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_STEP_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+/*
  * Lock the state of a view; false if somebody else has it locked, who may keep
  * his transaction open for long.  In an open section.
  */
@@ -166,6 +201,8 @@ lock_state(Oid view)
 {
 	StewardArg	args[1];
 
+	if (!lock_table("matview_state"))
+		return false;
 	args[0] = steward_arg_oid(view);
 	return steward_policy_table_write("SELECT 1 FROM steward.matview_state"
 									  " WHERE matview = $1 FOR UPDATE SKIP LOCKED",
@@ -247,13 +284,25 @@ error_arg(const char *error)
 	return steward_arg_text(pnstrdup(error, length));
 }
 
+/* The statement that notes a good refresh, with a typical duration. */
+#define SUCCESS_SQL(typical) \
+	"UPDATE steward.matview_state" \
+	"   SET last_ok = $2, last_attempt = $2, last_method = $3," \
+	"       last_duration_ms = $4, last_rows_changed = $5," \
+	"       delta_ratio = coalesce(delta_ratio + " DELTA_WEIGHT " * ($6 - delta_ratio), $6, delta_ratio)," \
+	"       typical_duration_ms = " typical "," \
+	"       last_wal_bytes = $7, consecutive_failures = 0, crash_count = 0," \
+	"       last_error = NULL, last_sqlstate = NULL, not_before = NULL," \
+	"       suspended = NULL, running_since = NULL, skips = 0" \
+	" WHERE matview = $1"
+
 /*
- * The state after a good refresh, whose history is written.  The typical
- * duration is the one that nine of ten of the latest ones kept, interpolated
- * as percentile_cont() does it.
+ * The state after a good refresh, whose history is written, unless that is
+ * locked.  The typical duration is the one that nine of ten of the latest ones
+ * kept, interpolated as percentile_cont() does it.
  */
 static void
-write_success(Oid view, const StewardRun *run)
+write_success(Oid view, const StewardRun *run, bool has_history)
 {
 	double		ratio = changed_ratio(&run->result);
 	StewardArg	args[7];
@@ -266,19 +315,13 @@ write_success(Oid view, const StewardRun *run)
 	args[5] = steward_arg_float8(ratio);
 	args[5].isnull = ratio < 0;
 	args[6] = steward_arg_count(run->result.wal_bytes);
-	steward_policy_table_write("UPDATE steward.matview_state"
-							   "   SET last_ok = $2, last_attempt = $2, last_method = $3,"
-							   "       last_duration_ms = $4, last_rows_changed = $5,"
-							   "       delta_ratio = coalesce(delta_ratio + " DELTA_WEIGHT " * ($6 - delta_ratio), $6, delta_ratio),"
-							   "       typical_duration_ms ="
-							   "       (SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY r.duration_ms)"
-							   "          FROM (SELECT h.duration_ms FROM steward.matview_refresh_history h"
-							   "                 WHERE h.matview = $1 AND h.outcome IN ('ok', 'verified_equal')"
-							   "                 ORDER BY h.id DESC LIMIT " TYPICAL_RUNS ") r),"
-							   "       last_wal_bytes = $7, consecutive_failures = 0, crash_count = 0,"
-							   "       last_error = NULL, last_sqlstate = NULL, not_before = NULL,"
-							   "       suspended = NULL, running_since = NULL, skips = 0"
-							   " WHERE matview = $1", 7, args);
+	steward_policy_table_write(has_history ?
+							   SUCCESS_SQL("(SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY r.duration_ms)"
+										   "   FROM (SELECT h.duration_ms FROM steward.matview_refresh_history h"
+										   "          WHERE h.matview = $1 AND h.outcome IN ('ok', 'verified_equal')"
+										   "          ORDER BY h.id DESC LIMIT " TYPICAL_RUNS ") r)") :
+							   SUCCESS_SQL("coalesce(typical_duration_ms, $4)"),
+							   7, args);
 }
 
 /* The state after any other one. */
@@ -365,16 +408,31 @@ prune_view(Oid view)
 
 	args[0] = steward_arg_oid(view);
 	steward_policy_table_write("DELETE FROM steward.matview_refresh_history"
-							   " WHERE matview = $1"
-							   "   AND id <= (SELECT id FROM steward.matview_refresh_history"
-							   "               WHERE matview = $1"
-							   "               ORDER BY id DESC OFFSET " MAX_ROWS_OF_VIEW " LIMIT 1)",
+							   " WHERE ctid = ANY (ARRAY(SELECT ctid FROM steward.matview_refresh_history"
+							   "                          WHERE matview = $1"
+							   "                            AND id <= (SELECT id FROM steward.matview_refresh_history"
+							   "                                        WHERE matview = $1"
+							   "                                        ORDER BY id DESC OFFSET " MAX_ROWS_OF_VIEW " LIMIT 1)"
+							   "                            FOR UPDATE SKIP LOCKED))",
 							   1, args);
+}
+
+/* Add the run to the history, and remove what is too much there. */
+static void
+keep_history(Oid view, const StewardRun *run, bool good)
+{
+	int64		id = write_history(view, run, good);
+
+	prune_history();
+	if (id % PRUNE_EVERY == 0)
+		prune_view(view);
 }
 
 /*
  * Note how a refresh ended: state and history.  Nothing is written for a view
- * whose policy is gone, and no state if somebody has locked that meanwhile.
+ * whose policy is gone, no state if somebody has locked that meanwhile, and no
+ * history if somebody keeps that locked: what came of the refresh counts, not
+ * whether it can be told.
  */
 void
 steward_policy_finished(Oid view, const StewardRun *run)
@@ -382,22 +440,46 @@ steward_policy_finished(Oid view, const StewardRun *run)
 	bool		good = strcmp(run->outcome, "ok") == 0 ||
 		strcmp(run->outcome, "verified_equal") == 0;
 	StewardTableScope scope;
-	int64		id;
+	bool		has_history;
 
 	if (!steward_policy_table_begin(&scope))
 		return;
-	id = write_history(view, run, good);
+	has_history = lock_table("matview_refresh_history");
+	if (has_history)
+		keep_history(view, run, good);
+	else
+		ereport(LOG,
+				(errmsg("table %s is locked, a refresh of materialized view with OID %u is missing there",
+						"steward.matview_refresh_history", view)));
 	if (!lock_state(view))
 		ereport(LOG,
 				(errmsg("state of materialized view with OID %u is locked, its refresh is noted in the history only",
 						view)));
 	else if (good)
-		write_success(view, run);
+		write_success(view, run, has_history);
 	else
 		write_failure(view, run);
-	prune_history();
-	if (id % PRUNE_EVERY == 0)
-		prune_view(view);
+	steward_policy_table_end(&scope);
+}
+
+/*
+ * The state says that a refresh is running, but it has ended: then the state
+ * was locked, and what came of it could not be noted there.
+ */
+void
+steward_policy_settled(Oid view, TimestampTz last_ok)
+{
+	StewardTableScope scope;
+	StewardArg	args[2];
+
+	if (!steward_policy_table_begin(&scope))
+		return;
+	args[0] = steward_arg_oid(view);
+	args[1] = steward_arg_time(last_ok);
+	if (lock_state(view))
+		steward_policy_table_write("UPDATE steward.matview_state"
+								   "   SET running_since = NULL, last_ok = greatest(last_ok, $2)"
+								   " WHERE matview = $1", 2, args);
 	steward_policy_table_end(&scope);
 }
 

@@ -63,6 +63,7 @@ typedef struct StewardRun
 extern List *steward_policy_load(void);
 extern bool steward_policy_started(Oid view);
 extern void steward_policy_finished(Oid view, const StewardRun *run);
+extern void steward_policy_settled(Oid view, TimestampTz last_ok);
 extern void steward_policy_skipped(Oid view, int64 skips);
 
 /* policy_change.c */

@@ -6,8 +6,9 @@
  * DROP DATABASE and its relatives fail after five seconds if somebody else is
  * connected.  Before they look, the session that runs one puts a hold on the
  * database: no worker is started in it, one that is starting turns back, and
- * one that is there is told to end.  The hold ends with the statement.  If the
- * session dies in between, it ends by itself after HOLD_SECONDS.
+ * one that is there is told to end.  The hold ends with the transaction, which
+ * has the database locked as long; or by itself after HOLD_SECONDS, if that
+ * takes so long, or the session dies in between.
  *
  * Copyright (c) 2026, the pg_steward authors
  *

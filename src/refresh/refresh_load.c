@@ -256,6 +256,27 @@ has_crashed(StewardRegistry *registry, const LoadedView *loaded)
 		loaded->running_since < steward_shmem_start_time();
 }
 
+/*
+ * Has the refresh of this view ended, and the worker only could not note that
+ * in the state, which somebody had locked?
+ */
+static bool
+has_ended(StewardRegistry *registry, const LoadedView *loaded,
+		  TimestampTz *last_ok)
+{
+	StewardRefreshView *view;
+	bool		ended;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	view = steward_registry_view(registry, MyDatabaseId, loaded->view.view);
+	ended = view != NULL && !view->interrupted &&
+		view->last_attempt >= loaded->running_since;
+	if (ended)
+		*last_ok = view->last_ok;
+	LWLockRelease(registry->lock);
+	return ended;
+}
+
 /* Note how a refresh has ended that could not do so itself. */
 static void
 finish_interrupted(StewardRegistry *registry, LoadedView *loaded)
@@ -263,7 +284,16 @@ finish_interrupted(StewardRegistry *registry, LoadedView *loaded)
 	StewardRefreshView *view = &loaded->view;
 	StewardBackoff backoff;
 	StewardRun	run = {0};
+	TimestampTz last_ok;
 
+	if (has_ended(registry, loaded, &last_ok))
+	{
+		StartTransactionCommand();
+		steward_policy_settled(view->view, last_ok);
+		CommitTransactionCommand();
+		view->last_ok = Max(view->last_ok, last_ok);
+		return;
+	}
 	run.started = loaded->running_since;
 	if (has_crashed(registry, loaded))
 	{

@@ -63,6 +63,12 @@
 /* After so long it makes room for another database, even if more is due. */
 #define TURN_US (5 * USECS_PER_SEC)
 
+/*
+ * Where a refresh and a user wait for each other, who looks first gives way:
+ * that is to be the refresh.
+ */
+#define DEADLOCK_MS "10"
+
 extern PGDLLEXPORT void pg_steward_refresh_worker_main(Datum arg);
 
 static void
@@ -77,9 +83,6 @@ pin_settings(void)
 {
 	override("search_path", "pg_catalog, pg_temp");
 	override("zero_damaged_pages", "false");
-	override("statement_timeout", "0");
-	override("idle_in_transaction_session_timeout", "0");
-	STEWARD_NO_TRANSACTION_TIMEOUT();
 	override("default_transaction_isolation", "read committed");
 	override("default_transaction_read_only", "false");
 	override("default_transaction_deferrable", "false");
@@ -98,6 +101,21 @@ set_lock_timeout(void)
 
 	snprintf(value, sizeof(value), "%d", steward_refresh_lock_timeout);
 	override("lock_timeout", value);
+}
+
+/*
+ * Set limits of time.  They are set before the process connects, since that is
+ * a transaction already, which transaction_timeout could end, and may wait for
+ * somebody who renames the database.
+ */
+static void
+pin_timeouts(void)
+{
+	override("statement_timeout", "0");
+	override("idle_in_transaction_session_timeout", "0");
+	STEWARD_NO_TRANSACTION_TIMEOUT();
+	override("deadlock_timeout", DEADLOCK_MS);
+	set_lock_timeout();
 }
 
 /*
@@ -301,10 +319,10 @@ pg_steward_refresh_worker_main(Datum arg)
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	if (registry == NULL || steward_slot_claim(registry, &order) == NULL)
 		proc_exit(0);
+	pin_timeouts();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
 	pin_settings();
-	set_lock_timeout();
 	started = GetCurrentTimestamp();
 	work(registry);
 	pgstat_report_stat(true);

@@ -41,6 +41,7 @@
 #include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "commands/defrem.h"
 #include "commands/matview.h"
 #include "commands/tablecmds.h"
@@ -52,6 +53,8 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -128,7 +131,71 @@ fill_table(Relation view, int64 *nrows)
 	return table;
 }
 
-/* Say which index of the view an error belongs to: it has another name. */
+/* A text in which a name stands instead of another; NULL stays NULL. */
+static char *
+rename_in_text(char *message, const char *from, const char *to)
+{
+	Datum		result;
+
+	if (message == NULL || from == NULL || from[0] == '\0')
+		return message;
+	result = DirectFunctionCall3Coll(replace_text, C_COLLATION_OID,
+									 CStringGetTextDatum(message),
+									 CStringGetTextDatum(from),
+									 CStringGetTextDatum(to));
+	return TextDatumGetCString(result);
+}
+
+/*
+ * Raise an error about the new index as one about the view's: of the others,
+ * which are gone by then, nobody knows the names.
+ */
+static void
+raise_as_of_view(ErrorData *error, const char *index, const char *view)
+{
+	char	   *built = error->constraint_name;
+	char	   *table = error->table_name;
+
+	error->message = rename_in_text(error->message, built, index);
+	error->message = rename_in_text(error->message, table, view);
+	error->detail = rename_in_text(error->detail, built, index);
+	error->detail = rename_in_text(error->detail, table, view);
+	if (built != NULL)
+		error->constraint_name = pstrdup(index);
+	if (table != NULL)
+		error->table_name = pstrdup(view);
+	ReThrowError(error);
+}
+
+/*
+ * Have the server build an index.  Returns its OID.  In errors that name it or
+ * its table, the names are replaced by those of the view and its index.
+ */
+static Oid
+define_index(Oid table, IndexStmt *statement, const char *index,
+			 const char *view)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ObjectAddress address = InvalidObjectAddress;
+
+	PG_TRY();
+	{
+		address = STEWARD_DEFINE_INDEX(table, statement);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		raise_as_of_view(error, index, view);
+	}
+	PG_END_TRY();
+	return address.objectId;
+}
+
+/* Say which index of the view an error belongs to. */
 static void
 add_index_context(void *arg)
 {
@@ -142,16 +209,18 @@ add_index_context(void *arg)
  * promises and must not fail for it: it stays what it is.
  */
 static Oid
-build_index(Oid index_oid, Oid table, int natts)
+build_index(Oid index_oid, Oid table, Relation view)
 {
 	Relation	index = index_open(index_oid, AccessShareLock);
+	char	   *name = pstrdup(RelationGetRelationName(index));
+	int			natts = RelationGetNumberOfAttributes(view);
 	AttrMap    *map = make_attrmap(natts);
 	IndexStmt  *statement;
-	ObjectAddress address;
 	ErrorContextCallback context;
+	Oid			built;
 
 	context.callback = add_index_context;
-	context.arg = pstrdup(RelationGetRelationName(index));
+	context.arg = name;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
@@ -163,11 +232,12 @@ build_index(Oid index_oid, Oid table, int natts)
 		statement->unique = false;
 	index_close(index, NoLock);
 
-	address = STEWARD_DEFINE_INDEX(table, statement);
+	built = define_index(table, statement, name,
+						 RelationGetRelationName(view));
 	CommandCounterIncrement();
 	error_context_stack = context.previous;
 	free_attrmap(map);
-	return address.objectId;
+	return built;
 }
 
 /* Build all of them, in the same order. */
@@ -182,8 +252,7 @@ build_indexes(Relation view, List *indexes, Oid table)
 	{
 		CHECK_FOR_INTERRUPTS();
 		built = lappend_oid(built,
-							build_index(lfirst_oid(cell), table,
-										RelationGetNumberOfAttributes(view)));
+							build_index(lfirst_oid(cell), table, view));
 	}
 	return built;
 }
