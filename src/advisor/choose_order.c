@@ -109,6 +109,38 @@ find_next(StewardSearch *search, const int *wanted, int n, StewardMove *best)
 }
 
 /*
+ * An index may make statements slower that one after it makes good: then they
+ * share what they save together, also with those before if nothing comes after.
+ */
+static void
+share_losses(StewardAdvice *advice)
+{
+	StewardCandidate *candidates = advice->candidates;
+	const int  *order = advice->chosen;
+	double		cumulative = 0;
+	double		sum = 0;
+	int			first = 0;
+
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		sum += candidates[order[i]].saved_ms;
+		if (sum <= 0 && i < advice->nchosen - 1)
+			continue;
+		while (sum <= 0 && first > 0)
+			sum += candidates[order[--first]].saved_ms;
+		for (int k = first; k <= i; k++)
+			candidates[order[k]].saved_ms = sum / (i - first + 1);
+		first = i + 1;
+		sum = 0;
+	}
+	for (int i = 0; i < advice->nchosen; i++)
+	{
+		cumulative += candidates[order[i]].saved_ms;
+		candidates[order[i]].cumulative_ms = cumulative;
+	}
+}
+
+/*
  * Put the chosen ones in the order of advice: next comes always what gains
  * most in addition to those before it.  Members of a set that help only
  * together come one after the other and share the gain.
@@ -119,7 +151,6 @@ steward_choose_order(StewardAdvice *advice)
 	int			n = advice->nchosen;
 	int		   *wanted = palloc(Max(n, 1) * sizeof(int));
 	bool	   *is_wanted = palloc0(Max(advice->ncandidates, 1) * sizeof(bool));
-	double		cumulative = 0;
 	StewardSearch *search;
 
 	memcpy(wanted, advice->chosen, n * sizeof(int));
@@ -143,11 +174,8 @@ steward_choose_order(StewardAdvice *advice)
 			share += advice->candidates[best.add[i]].write_ms;
 		share /= best.nadd;
 		for (int i = 0; i < best.nadd; i++)
-		{
-			cumulative += share;
 			advice->candidates[best.add[i]].saved_ms = share;
-			advice->candidates[best.add[i]].cumulative_ms = cumulative;
-		}
 		steward_move_apply(search, &best);
 	}
+	share_losses(advice);
 }
