@@ -310,7 +310,6 @@ measure(StewardAdvice *advice)
 		if (whatif->statement->total_ms > 0 && whatif->statement->calls > 0)
 		{
 			double		mean = whatif->statement->total_ms / whatif->statement->calls;
-
 			double		least = whatif->base.cost;
 
 			whatif->base.cost = Min(Max(mean / advice->unit_ms, least),

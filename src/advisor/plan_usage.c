@@ -307,6 +307,7 @@ walk_plan(Walk *walk, Plan *plan, Place place)
 			walk_plan(walk, ((SubqueryScan *) plan)->subplan, place);
 			break;
 		case T_CustomScan:
+			place.limited = false;
 			walk_list(walk, ((CustomScan *) plan)->custom_plans, place);
 			break;
 		default:

@@ -244,24 +244,23 @@ steward_sampled_distinct(StewardSizeCache *cache, StewardTableStats *table,
 						 double widest_distinct)
 {
 	StewardRowSample *sample = get_sample(cache, table);
-	Bitmapset  *alone = bms_make_singleton(widest);
+	Bitmapset  *alone;
 	double		once;
 	double		distinct;
+	double		rows;
 	double		all;
 	double		one;
 
 	if (sample == NULL)
 		return 0;
 	distinct = count_distinct(table, sample, columns, &once);
-	all = group_rows(cache, table, sample, columns);
-	if (all < table->tuples)
-	{
-		bms_free(alone);
-		return Min(steward_estimate_distinct(sample->rows, distinct, once, all) *
-				   table->tuples / all, table->tuples);
-	}
+	rows = group_rows(cache, table, sample, columns);
+	if (rows < table->tuples)
+		return Min(steward_estimate_distinct(sample->rows, distinct, once, rows) *
+				   table->tuples / rows, table->tuples);
 	all = steward_estimate_distinct(sample->rows, distinct, once,
 									table->tuples);
+	alone = bms_make_singleton(widest);
 	distinct = count_distinct(table, sample, alone, &once);
 	one = steward_estimate_distinct(sample->rows, distinct, once,
 									table->tuples);
