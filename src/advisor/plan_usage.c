@@ -48,7 +48,9 @@ typedef struct Walk
 typedef struct Place
 {
 	double		loops;			/* how often */
-	double		share;			/* of its rows that LIMITs above let it deliver */
+	double		executed;		/* share of these that LIMITs above let happen */
+	double		share;			/* that, times the share of its rows that LIMITs
+								 * let it deliver */
 	double		delivers;		/* rows that a join gets from it in all, or 0 */
 	bool		limited;		/* a LIMIT above ends it early, and nothing
 								 * between reads it to its end */
@@ -61,7 +63,7 @@ typedef struct Compared
 	bool		unknown;		/* a range or pattern against a parameter */
 } Compared;
 
-static const Place once = {1, 1, 0, false};
+static const Place once = {1, 1, 1, 0, false};
 
 static void walk_plan(Walk *walk, Plan *plan, Place place);
 
@@ -240,7 +242,7 @@ inner_place(const NestLoop *join, const Place *place)
 	Place		result = {0};
 
 	result.loops = place->loops * Max(plan->lefttree->plan_rows, 1);
-	result.share = place->share;
+	result.executed = result.share = place->share;
 	if (join->join.jointype == JOIN_INNER || join->join.jointype == JOIN_LEFT)
 		result.delivers = place->loops * plan->plan_rows;
 	if (IsA(inner, Memoize) && ((const Memoize *) inner)->est_entries > 0)
@@ -278,9 +280,9 @@ walk_plan(Walk *walk, Plan *plan, Place place)
 	else if (is_blocking(plan))
 	{
 		place.limited = false;
-		place.share = 1;
 		if (bms_is_empty(plan->extParam))
-			place.loops = 1;	/* its result is kept */
+			place.loops = place.executed = 1;	/* its result is kept */
+		place.share = place.executed;
 	}
 	right = place;
 	if (IsA(plan, NestLoop))
