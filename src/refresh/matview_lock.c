@@ -15,7 +15,9 @@
  * choose him.  So as long as anybody waits for us, a try only takes what it
  * gets at once; and a try is shorter than deadlock_timeout, by default, so
  * that it is over before whoever started to wait meanwhile looks for a
- * deadlock.
+ * deadlock.  One case is beyond us: who reads the view in a transaction and
+ * asks for a lock on the same view that keeps writers out, in the milliseconds
+ * of a try, is told of the deadlock at once, without any search (ProcSleep()).
  *
  * Copyright (c) 2026, the pg_steward authors
  *
