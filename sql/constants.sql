@@ -157,6 +157,31 @@ SELECT reset_sampled_constants() > 0 AS forgotten;
 SELECT count(*) AS without_samples FROM advice;
 DEALLOCATE done;
 
+-- the unit of an interval stands behind it
+CALL fresh();
+SET pg_steward.sample_constants = on;
+\o /dev/null
+SELECT 'SELECT count(pad) FROM task WHERE at >= timestamptz ''2025-01-05'' AND at < timestamptz ''2025-01-05'' + interval ''10'' day' FROM generate_series(1, 3) i \gexec
+\o
+RESET pg_steward.sample_constants;
+SELECT * FROM advice;
+CALL fresh();
+SET pg_steward.sample_constants = on;
+\o /dev/null
+SELECT 'SELECT count(pad) FROM task WHERE at >= timestamptz ''2025-01-05'' AND at < timestamptz ''2025-01-05'' + interval ''10'' minute' FROM generate_series(1, 3) i \gexec
+\o
+RESET pg_steward.sample_constants;
+SELECT * FROM advice;
+
+-- positions are numbers
+CALL fresh();
+SET pg_steward.sample_constants = on;
+\o /dev/null
+SELECT format('SELECT count(pad) FROM task WHERE substring(name from 3 for 9) = %L', substr(md5(i::text), 3, 9)) FROM generate_series(1, 3) i \gexec
+\o
+RESET pg_steward.sample_constants;
+SELECT * FROM advice;
+
 -- what is odd is left out, and costs the statement nothing
 CALL fresh();
 CREATE DOMAIN small AS int CHECK (VALUE < 10);

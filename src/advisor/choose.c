@@ -11,10 +11,11 @@
  * Greedy search by moves, each valued as a whole: add an index; add those
  * together that help only together; put a wider one in place of those that it
  * covers; or a narrower one in place of what covers it.  Moves are ranked by
- * gain per byte if there is a budget of bytes, else by gain per square root of
- * bytes, so that a small index comes first and a wider one replaces it only if
- * that pays by itself (worth.c).  Then improvement: drop what is not worth it,
- * exchange one for another.  In the end, members are exchanged for such that
+ * gain per square root of bytes, so that a small index comes first and a wider
+ * one replaces it only if that pays by itself (worth.c).  If there is a budget
+ * of bytes, the search is done by gain per byte, too, and in between: which one
+ * fills the budget best depends on where it ends.  Then improvement: drop what is not worth it,
+ * exchange one for another, or for several if room is short.  In the end, members are exchanged for such that
  * are better at no more cost, and get the keys that were left out because they
  * gain little on average.  Each move takes a few hundred comparisons a
  * statement concerned, so that thousands of candidates are no obstacle; the
@@ -41,6 +42,9 @@
 
 /* Passes of improvement, at most. */
 #define MAX_PASSES 8
+
+/* Powers of bytes by which moves are ranked, one search each. */
+static const double size_powers[] = {0.5, 0.75, 1.0};
 
 /* What every index costs in the ranking, whatever its size. */
 #define BYTES_AT_LEAST (64.0 * 1024.0)
@@ -70,22 +74,19 @@ add_one(StewardSearch *search, int candidate, StewardMove *move)
 
 /* Rank of a move among others; higher is better. */
 static double
-rank_move(StewardAdvice *advice, const StewardMove *move)
+rank_move(StewardSearch *search, const StewardMove *move)
 {
-	double		bytes = Max(move->bytes, 0) + BYTES_AT_LEAST;
-
-	return move->gain / (isinf(advice->max_bytes) ? sqrt(bytes) : bytes);
+	return move->gain / pow(Max(move->bytes, 0) + BYTES_AT_LEAST,
+							search->size_power);
 }
 
 /* Keep the better one of two moves, if it is worth making. */
 static void
 consider(StewardSearch *search, const StewardMove *move, StewardMove *best)
 {
-	StewardAdvice *advice = search->advice;
-
 	if (steward_move_may_pay(search, move) && steward_move_fits(search, move) &&
 		(best->nadd + best->ndrop == 0 ||
-		 rank_move(advice, move) > rank_move(advice, best)) &&
+		 rank_move(search, move) > rank_move(search, best)) &&
 		steward_move_pays(search, move) &&
 		steward_move_include_pays(search, move))
 		*best = *move;
@@ -216,6 +217,102 @@ exchange_one(StewardSearch *search, int member, bool tight, double least,
 	return true;
 }
 
+/* What statements take with what is chosen, and writes for it, in ms a day. */
+static double
+total_ms(StewardAdvice *advice)
+{
+	double		result = 0;
+
+	for (int i = 0; i < advice->nwhatifs; i++)
+		result += advice->whatifs[i].ms;
+	for (int i = 0; i < advice->nchosen; i++)
+		result += advice->candidates[advice->chosen[i]].write_ms;
+	return result;
+}
+
+/* Add or drop one index. */
+static void
+change_one(StewardSearch *search, int candidate, bool add)
+{
+	StewardMove move = {0};
+
+	if (add)
+		move.add[move.nadd++] = candidate;
+	else
+		move.drop[move.ndrop++] = candidate;
+	steward_move_value(search, &move);
+	steward_move_apply(search, &move);
+}
+
+/* Go back to a set that was chosen before. */
+static void
+go_back(StewardSearch *search, const int *chosen, int count)
+{
+	StewardAdvice *advice = search->advice;
+	bool	   *wanted = palloc0(advice->ncandidates * sizeof(bool));
+
+	for (int i = 0; i < count; i++)
+		wanted[chosen[i]] = true;
+	for (int i = advice->nchosen - 1; i >= 0; i--)
+		if (!wanted[advice->chosen[i]])
+			change_one(search, advice->chosen[i], false);
+	for (int i = 0; i < count; i++)
+		if (!advice->candidates[chosen[i]].chosen)
+			change_one(search, chosen[i], true);
+	pfree(wanted);
+}
+
+/*
+ * Exchange one member for several: drop it, fill the room by gain per byte, and
+ * keep the result if it is better.
+ */
+static bool
+reopen(StewardSearch *search, double least)
+{
+	StewardAdvice *advice = search->advice;
+	double		size_power = search->size_power;
+	int			nbefore = advice->nchosen;
+	int		   *before = palloc(Max(nbefore, 1) * sizeof(int));
+	bool		changed = false;
+
+	search->size_power = 1;
+	memcpy(before, advice->chosen, nbefore * sizeof(int));
+	for (int i = 0; i < nbefore && !steward_advice_late(advice); i++)
+	{
+		double		ms = total_ms(advice);
+
+		CHECK_FOR_INTERRUPTS();
+		change_one(search, before[i], false);
+		search->banned = before[i];
+		while (grow(search))
+			 /* until nothing fits */ ;
+		search->banned = -1;
+		while (grow(search))
+			 /* it may have been the best one after all */ ;
+		while (shrink(search))
+			 /* what others made superfluous */ ;
+		if (total_ms(advice) < ms - Max(least, STEWARD_NOISE * ms))
+		{
+			changed = true;
+			break;
+		}
+		go_back(search, before, nbefore);
+	}
+	search->size_power = size_power;
+	pfree(before);
+	return changed;
+}
+
+/* Have the limits left little room? */
+static bool
+is_tight(StewardSearch *search)
+{
+	StewardAdvice *advice = search->advice;
+
+	return advice->nchosen >= advice->max_indexes ||
+		search->bytes > TIGHT_SHARE * advice->max_bytes;
+}
+
 /*
  * Exchange members for such that are not, if that gains noticeably: for one of
  * the same table, or any other if the limits leave no room to add it.
@@ -224,8 +321,7 @@ static bool
 exchange(StewardSearch *search, double least)
 {
 	StewardAdvice *advice = search->advice;
-	bool		tight = advice->nchosen >= advice->max_indexes ||
-		search->bytes > TIGHT_SHARE * advice->max_bytes;
+	bool		tight = is_tight(search);
 	bool		changed = false;
 
 	/* a move takes one member out and adds its successor behind the last */
@@ -284,13 +380,15 @@ complete(StewardSearch *search)
 }
 
 /*
- * Choose a set.  advice->chosen has room for all candidates.
+ * Choose a set, starting with what is chosen.  What the statements take with
+ * it, and writes for it, in ms a day.
  */
-void
-steward_choose(StewardAdvice *advice)
+static double
+choose_by(StewardAdvice *advice, double size_power)
 {
-	StewardSearch    *search = steward_search_create(advice);
+	StewardSearch *search = steward_search_create(advice);
 
+	search->size_power = size_power;
 	steward_search_remember(search, NULL);
 	for (int pass = 0; pass < MAX_PASSES; pass++)
 	{
@@ -304,6 +402,9 @@ steward_choose(StewardAdvice *advice)
 			break;
 		if (exchange(search, search->least * EXCHANGE_SHARE))
 			changed = true;
+		for (int i = 0; i < advice->nchosen && is_tight(search) &&
+			 reopen(search, search->least * EXCHANGE_SHARE); i++)
+			changed = true;
 		if (!changed || steward_advice_late(advice))
 			break;
 	}
@@ -312,6 +413,58 @@ steward_choose(StewardAdvice *advice)
 			break;
 	while (shrink(search))
 		 /* what that made superfluous */ ;
+	return total_ms(advice);
+}
+
+/* Make a set the chosen one. */
+static void
+set_chosen(StewardAdvice *advice, const int *chosen, int count)
+{
+	for (int i = 0; i < advice->nchosen; i++)
+		advice->candidates[advice->chosen[i]].chosen = false;
+	for (int i = 0; i < count; i++)
+	{
+		advice->chosen[i] = chosen[i];
+		advice->candidates[chosen[i]].chosen = true;
+	}
+	advice->nchosen = count;
+}
+
+/*
+ * Choose a set, starting with what is chosen.  advice->chosen has room for all
+ * candidates.
+ */
+void
+steward_choose(StewardAdvice *advice)
+{
+	Size		size = Max(advice->ncandidates, 1) * sizeof(int);
+	int		   *first = palloc(size);
+	int		   *best = palloc(size);
+	int			nfirst = advice->nchosen;
+	int			nbest = 0;
+	double		best_ms = 0;
+
+	memcpy(first, advice->chosen, nfirst * sizeof(int));
+	for (int i = 0; i < lengthof(size_powers); i++)
+	{
+		double		ms;
+
+		if (i > 0 && (isinf(advice->max_bytes) || steward_advice_late(advice)))
+			break;
+		set_chosen(advice, first, nfirst);
+		ms = choose_by(advice, size_powers[i]);
+		ereport(DEBUG1,
+				(errmsg_internal("index advisor: by bytes to the power of %g: %d indexes, %.0f ms a day",
+								 size_powers[i], advice->nchosen, ms)));
+		if (i > 0 && ms >= best_ms)
+			continue;
+		best_ms = ms;
+		nbest = advice->nchosen;
+		memcpy(best, advice->chosen, nbest * sizeof(int));
+	}
+	set_chosen(advice, best, nbest);
+	for (int i = 0; i < advice->nwhatifs; i++)
+		steward_whatif_see_chosen(advice, &advice->whatifs[i]);
 }
 
 /*

@@ -44,7 +44,7 @@
 typedef struct Making
 {
 	const StewardStatement *statement;
-	const Oid  *types;			/* of parameters, by number - 1 */
+	const StewardParamType *types;	/* of parameters, by number - 1 */
 	int			ntypes;
 	int		   *numbers;		/* of parameters in the order of the text */
 	int			nnumbers;
@@ -68,20 +68,21 @@ make_unknown(int count)
 
 /* Set a parameter to a literal, in the current memory context. */
 static void
-set_literal(ParamExternData *param, Oid type, const StewardItem *item)
+set_literal(ParamExternData *param, const StewardParamType *type,
+			const StewardItem *item)
 {
 	Oid			function;
 	Oid			argument;
 
 	if (item->kind != STEWARD_ITEM_NULL)
 	{
-		getTypeInputInfo(type, &function, &argument);
+		getTypeInputInfo(type->type, &function, &argument);
 		param->value = OidInputFunctionCall(function,
 											pnstrdup(item->bytes, item->length),
-											argument, -1);
+											argument, type->typmod);
 	}
 	param->isnull = item->kind == STEWARD_ITEM_NULL;
-	param->ptype = type;
+	param->ptype = type->type;
 	param->pflags = PARAM_FLAG_CONST;
 }
 
@@ -116,14 +117,15 @@ restore_datum(const StewardItem *item, Datum *value)
 
 /* Set a parameter to a value that was bound to it. */
 static void
-set_datum(ParamExternData *param, Oid type, const StewardItem *item)
+set_datum(ParamExternData *param, const StewardParamType *type,
+		  const StewardItem *item)
 {
 	Datum		value = (Datum) 0;
 
 	if (item->kind == STEWARD_ITEM_DATUM && !restore_datum(item, &value))
 		return;
-	if (item->kind == STEWARD_ITEM_DATUM && item->type != type &&
-		!IsBinaryCoercible(item->type, type))
+	if (item->kind == STEWARD_ITEM_DATUM && item->type != type->type &&
+		!IsBinaryCoercible(item->type, type->type))
 	{
 		StewardItem literal = {STEWARD_ITEM_LITERAL};
 		Oid			function;
@@ -139,19 +141,21 @@ set_datum(ParamExternData *param, Oid type, const StewardItem *item)
 	{
 		param->value = value;
 		param->isnull = item->kind == STEWARD_ITEM_NULL;
-		param->ptype = type;
+		param->ptype = type->type;
 	}
 	param->pflags = 0;
 }
 
 /* The parameter of a number and its type; NULL if nothing can be set. */
 static ParamExternData *
-find_param(const Making *making, ParamListInfo params, int number, Oid *type)
+find_param(const Making *making, ParamListInfo params, int number,
+		   const StewardParamType **type)
 {
 	if (number < 1 || number > Min(params->numParams, making->ntypes))
 		return NULL;
-	*type = making->types[number - 1];
-	if (!OidIsValid(*type) || !steward_constants_has_type(*type))
+	*type = &making->types[number - 1];
+	if (!OidIsValid((*type)->type) ||
+		!steward_constants_has_type((*type)->type))
 		return NULL;
 	return &params->params[number - 1];
 }
@@ -172,7 +176,7 @@ set_constants(const Making *making, const StewardSample *sample,
 
 	while (steward_item_next(&at, end, &item))
 	{
-		Oid			type;
+		const StewardParamType *type;
 		ParamExternData *param;
 		int			number;
 
@@ -260,7 +264,7 @@ set_values(const Making *making, const StewardSample *sample,
 
 	for (int i = 0; i < nown && steward_item_next(&at, end, &item); i++)
 	{
-		Oid			type;
+		const StewardParamType *type;
 		ParamExternData *param = find_param(making, params, own[i], &type);
 
 		if (param && item.kind != STEWARD_ITEM_UNKNOWN)
@@ -387,8 +391,9 @@ make_classes(Making *making, StewardParamClasses *classes)
  * memory context; no error of a value is raised.
  */
 bool
-steward_constants_classes(const StewardStatement *statement, const Oid *types,
-						  int ntypes, StewardParamClasses *classes)
+steward_constants_classes(const StewardStatement *statement,
+						  const StewardParamType *types, int ntypes,
+						  StewardParamClasses *classes)
 {
 	Making		making = {statement, types, ntypes};
 	MemoryContext context = CurrentMemoryContext;

@@ -210,6 +210,17 @@ steward_candidate_covers(StewardAdvice *advice, int wide, int narrow)
 	return a->relid == b->relid && steward_index_covers(a, b);
 }
 
+/* Let a statement see what is chosen. */
+void
+steward_whatif_see_chosen(StewardAdvice *advice, StewardWhatif *whatif)
+{
+	whatif->visible = 0;
+	for (int k = 0; k < whatif->nlocal; k++)
+		if (advice->candidates[whatif->local[k]].chosen)
+			whatif->visible |= UINT64CONST(1) << k;
+	whatif->ms = steward_whatif_ms(whatif, whatif->visible);
+}
+
 /* The state of a search, with what is chosen already. */
 StewardSearch *
 steward_search_create(StewardAdvice *advice)
@@ -218,6 +229,7 @@ steward_search_create(StewardAdvice *advice)
 	int			n = Max(advice->nwhatifs, 1);
 
 	search->advice = advice;
+	search->banned = -1;
 	search->least = advice->min_gain * advice->total_ms;
 	search->table_bytes = steward_pool_table_bytes(advice);
 	search->touched = palloc(n * sizeof(int));
@@ -226,15 +238,7 @@ steward_search_create(StewardAdvice *advice)
 	search->compared = palloc(n * sizeof(int));
 	search->compared_ms = palloc(n * sizeof(double));
 	for (int i = 0; i < advice->nwhatifs; i++)
-	{
-		StewardWhatif *whatif = &advice->whatifs[i];
-
-		whatif->visible = 0;
-		for (int k = 0; k < whatif->nlocal; k++)
-			if (advice->candidates[whatif->local[k]].chosen)
-				whatif->visible |= UINT64CONST(1) << k;
-		whatif->ms = steward_whatif_ms(whatif, whatif->visible);
-	}
+		steward_whatif_see_chosen(advice, &advice->whatifs[i]);
 	for (int i = 0; i < advice->nchosen; i++)
 		search->bytes += advice->candidates[advice->chosen[i]].bytes;
 

@@ -33,6 +33,8 @@ typedef struct StewardSearch
 {
 	StewardAdvice *advice;
 	double		least;			/* ms a day that an index has to gain */
+	double		size_power;		/* of bytes, by which moves are ranked */
+	int			banned;			/* candidate not to be added, -1: none */
 	double		table_bytes;	/* of all tables with candidates */
 
 	/* statements that a move concerns, while it is valued */
@@ -55,6 +57,8 @@ typedef struct StewardSearch
 	int		   *together_at;
 } StewardSearch;
 
+extern void steward_whatif_see_chosen(StewardAdvice *advice,
+									  StewardWhatif *whatif);
 extern StewardSearch *steward_search_create(StewardAdvice *advice);
 extern void steward_move_value(StewardSearch *search, StewardMove *move);
 extern bool steward_move_fits(StewardSearch *search, const StewardMove *move);

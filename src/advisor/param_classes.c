@@ -62,7 +62,7 @@ typedef struct Search
 	Query	   *query;			/* whose range table is in force */
 	int			nparams;		/* highest parameter seen */
 	int			ntypes;			/* allocated */
-	Oid		   *types;			/* of parameters, by number - 1 */
+	StewardParamType *types;	/* of parameters, by number - 1 */
 	Param	   *param;			/* best so far, or NULL */
 	double		share;
 	Datum		common;
@@ -140,15 +140,36 @@ note_param(Search *search, const Param *param)
 	if (search->types == NULL || needed > search->ntypes)
 	{
 		int			allocate = Max(2 * needed, 16);
-		Oid		   *types = palloc0(allocate * sizeof(Oid));
+		StewardParamType *types = palloc0(allocate * sizeof(StewardParamType));
 
+		for (int i = 0; i < allocate; i++)
+			types[i].typmod = -1;
 		if (search->types != NULL)
-			memcpy(types, search->types, search->nparams * sizeof(Oid));
+			memcpy(types, search->types, search->nparams * sizeof(StewardParamType));
 		search->types = types;
 		search->ntypes = allocate;
 	}
 	search->nparams = needed;
-	search->types[param->paramid - 1] = param->paramtype;
+	search->types[param->paramid - 1].type = param->paramtype;
+}
+
+/*
+ * Note what unit the number in an interval counts, as in interval $1 year: it
+ * is part of the type that the literal was read with.
+ */
+static void
+note_unit(Search *search, const FuncExpr *call)
+{
+	Node	   *interval = linitial(call->args);
+	Node	   *typmod = lsecond(call->args);
+
+	if (!IsA(interval, Param) || !IsA(typmod, Const) ||
+		((Param *) interval)->paramkind != PARAM_EXTERN ||
+		((Const *) typmod)->constisnull)
+		return;
+	note_param(search, (Param *) interval);
+	search->types[((Param *) interval)->paramid - 1].typmod =
+		DatumGetInt32(((Const *) typmod)->constvalue);
 }
 
 /*
@@ -175,6 +196,9 @@ search_walker(Node *node, Search *search)
 	}
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
 		note_param(search, (Param *) node);
+	if (IsA(node, FuncExpr) &&
+		((FuncExpr *) node)->funcid == F_INTERVAL_INTERVAL_INT4)
+		note_unit(search, (FuncExpr *) node);
 	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
 		get_oprrest(((OpExpr *) node)->opno) == F_EQSEL)
 	{

@@ -37,6 +37,12 @@ typedef struct StewardParamClasses
 	ParamListInfo steady;
 } StewardParamClasses;
 
+typedef struct StewardParamType
+{
+	Oid			type;			/* InvalidOid: the parameter does not occur */
+	int32		typmod;			/* that a literal in its place is read with */
+} StewardParamType;
+
 extern void steward_param_classes(const StewardStatement *statement,
 								  List *queries, double rows,
 								  StewardParamClasses *classes);
@@ -45,7 +51,7 @@ extern void steward_param_classes(const StewardStatement *statement,
 extern void steward_constants_preset_types(StewardWorkload *workload,
 										   StewardStatement *statement);
 extern bool steward_constants_classes(const StewardStatement *statement,
-									  const Oid *types, int ntypes,
+									  const StewardParamType *types, int ntypes,
 									  StewardParamClasses *classes);
 
 #endif							/* STEWARD_PARAM_CLASSES_H */

@@ -176,6 +176,33 @@ set_known_types(StewardAttempt *attempt, ParseState *pstate)
 }
 
 /*
+ * substring(x, $1, $2) and substring(x from $1 for $2) could be about a pattern
+ * and its escape character, which the analyzer prefers.  Nearly always it is
+ * about positions.
+ */
+static bool
+preset_positions(Node *node, StewardAttempt *attempt)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall) && list_length(((FuncCall *) node)->args) == 3 &&
+		strcmp(strVal(llast(((FuncCall *) node)->funcname)), "substring") == 0)
+	{
+		Node	   *start = lsecond(((FuncCall *) node)->args);
+		Node	   *length = lthird(((FuncCall *) node)->args);
+
+		if (IsA(start, ParamRef) && IsA(length, ParamRef))
+		{
+			steward_reading_preset(attempt->workload, &attempt->statement->reading,
+								   ((ParamRef *) start)->number, INT4OID);
+			steward_reading_preset(attempt->workload, &attempt->statement->reading,
+								   ((ParamRef *) length)->number, INT4OID);
+		}
+	}
+	return raw_expression_tree_walker(node, preset_positions, attempt);
+}
+
+/*
  * Analyze a parsed text.  Types of parameters are inferred, as when a client
  * prepares a statement without naming them, but for those given already.
  */
@@ -186,6 +213,9 @@ analyze(StewardAttempt *attempt, RawStmt *tree)
 	Query	   *query;
 
 	pstate->p_sourcetext = attempt->text;
+	if (IsA(tree->stmt, SelectStmt) || IsA(tree->stmt, UpdateStmt) ||
+		IsA(tree->stmt, DeleteStmt))
+		(void) preset_positions(tree->stmt, attempt);
 	set_known_types(attempt, pstate);
 	setup_parse_variable_parameters(pstate, &attempt->types, &attempt->ntypes);
 	if (!attempt->statement->toplevel)

@@ -82,7 +82,7 @@
  * What makes an index bigger, but for keys that complete it, has to gain at
  * least this share, by byte, of what it gains without that.
  */
-#define GROWTH_SHARE 0.1
+#define GROWTH_SHARE 0.05
 
 /*
  * Does a move (or the opposite of one that drops) make a call of some statement
