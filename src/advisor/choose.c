@@ -13,9 +13,11 @@
  * covers; or a narrower one in place of what covers it.  Moves are ranked by
  * gain per square root of bytes, so that a small index comes first and a wider
  * one replaces it only if that pays by itself (worth.c).  If there is a budget
- * of bytes, the search is done by gain per byte, too, and in between: which one
- * fills the budget best depends on where it ends.  Then improvement: drop what is not worth it,
- * exchange one for another, or for several if room is short.  In the end, members are exchanged for such that
+ * of bytes, the search is done by gain per byte, too, and in between, because
+ * none of them fills every budget best.
+ *
+ * Then improvement: drop what is not worth it, exchange one for another, or for
+ * several if bytes are short.  In the end, members are exchanged for such that
  * are better at no more cost, and get the keys that were left out because they
  * gain little on average.  Each move takes a few hundred comparisons a
  * statement concerned, so that thousands of candidates are no obstacle; the
@@ -303,14 +305,15 @@ reopen(StewardSearch *search, double least)
 	return changed;
 }
 
-/* Have the limits left little room? */
+/* Exchange one member for several while that is better. */
 static bool
-is_tight(StewardSearch *search)
+reopen_all(StewardSearch *search, double least)
 {
-	StewardAdvice *advice = search->advice;
+	bool		changed = false;
 
-	return advice->nchosen >= advice->max_indexes ||
-		search->bytes > TIGHT_SHARE * advice->max_bytes;
+	for (int i = 0; i < MAX_PASSES && reopen(search, least); i++)
+		changed = true;
+	return changed;
 }
 
 /*
@@ -321,7 +324,8 @@ static bool
 exchange(StewardSearch *search, double least)
 {
 	StewardAdvice *advice = search->advice;
-	bool		tight = is_tight(search);
+	bool		tight = advice->nchosen >= advice->max_indexes ||
+		search->bytes > TIGHT_SHARE * advice->max_bytes;
 	bool		changed = false;
 
 	/* a move takes one member out and adds its successor behind the last */
@@ -402,8 +406,8 @@ choose_by(StewardAdvice *advice, double size_power)
 			break;
 		if (exchange(search, search->least * EXCHANGE_SHARE))
 			changed = true;
-		for (int i = 0; i < advice->nchosen && is_tight(search) &&
-			 reopen(search, search->least * EXCHANGE_SHARE); i++)
+		if (search->bytes > TIGHT_SHARE * advice->max_bytes &&
+			reopen_all(search, search->least * EXCHANGE_SHARE))
 			changed = true;
 		if (!changed || steward_advice_late(advice))
 			break;
