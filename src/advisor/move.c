@@ -230,7 +230,7 @@ steward_search_create(StewardAdvice *advice)
 
 	search->advice = advice;
 	search->banned = -1;
-	search->least = advice->min_gain * advice->total_ms;
+	search->least = advice->min_gain * steward_time_to_share(advice);
 	search->table_bytes = steward_pool_table_bytes(advice);
 	search->touched = palloc(n * sizeof(int));
 	search->is_touched = palloc0(n * sizeof(bool));

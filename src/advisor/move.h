@@ -75,6 +75,7 @@ extern bool steward_choose_pays(StewardSearch *search, int candidate);
 extern void steward_choose_drop(StewardSearch *search, int candidate);
 
 /* worth.c */
+extern double steward_time_to_share(const StewardAdvice *advice);
 extern bool steward_move_may_pay(StewardSearch *search, const StewardMove *move);
 extern bool steward_move_pays(StewardSearch *search, const StewardMove *move);
 extern bool steward_move_include_pays(StewardSearch *search,

@@ -8,7 +8,9 @@
  * and a multiple of what it costs writers.  Less than that is enough where
  * somebody notices: a statement that becomes several times as fast, by a
  * millisecond at least for each call, would otherwise be lost beside a few that
- * take most of the time and cannot be helped.
+ * take most of the time and cannot be helped.  Statements that take most of the
+ * time and can be helped entirely count with what they take then, lest the rest
+ * has to wait until that is done.
  *
  * INCLUDE columns are a matter of their own.  What they save are visits of the
  * table, and those cost the planner more than a server whose cache is warm;
@@ -50,6 +52,14 @@
 #define NOTICED_MIN_GAIN 0.01
 
 /*
+ * A statement that takes this share of all time and can be made so many times
+ * as fast does not count with what it takes today; again, unless the caller
+ * asked for more than NOTICED_MIN_GAIN.
+ */
+#define DOMINANT_SHARE 0.1
+#define DOMINANT_FACTOR 10.0
+
+/*
  * INCLUDE columns have to gain so many times as much as a new index, and this
  * share of what the index gains without them.
  */
@@ -83,6 +93,34 @@
  * least this share, by byte, of what it gains without that.
  */
 #define GROWTH_SHARE 0.05
+
+/*
+ * The time a day of which an index has to gain a share: that of all statements,
+ * but for those that dominate others and can be helped.
+ */
+double
+steward_time_to_share(const StewardAdvice *advice)
+{
+	double		others = 0;
+	double		least = 0;
+
+	if (advice->min_gain > NOTICED_MIN_GAIN)
+		return advice->total_ms;
+	for (int i = 0; i < advice->nwhatifs; i++)
+	{
+		const StewardWhatif *whatif = &advice->whatifs[i];
+		double		ms = whatif->base_ms;
+
+		for (int k = 0; k < whatif->nconfigs; k++)
+			ms = Min(ms, whatif->configs[k].cost * whatif->ms_per_cost);
+		if (whatif->base_ms >= DOMINANT_SHARE * advice->total_ms &&
+			whatif->base_ms >= DOMINANT_FACTOR * ms)
+			least += ms;
+		else
+			others += whatif->base_ms;
+	}
+	return others > 0 ? others + least : advice->total_ms;
+}
 
 /*
  * Does a move (or the opposite of one that drops) make a call of some statement
