@@ -161,14 +161,14 @@ DEALLOCATE done;
 CALL fresh();
 SET pg_steward.sample_constants = on;
 \o /dev/null
-SELECT 'SELECT count(pad) FROM task WHERE at >= timestamptz ''2025-01-05'' AND at < timestamptz ''2025-01-05'' + interval ''10'' day' FROM generate_series(1, 3) i \gexec
+SELECT 'SELECT count(task) FROM task WHERE at >= timestamptz ''2025-01-01'' AND at < timestamptz ''2025-01-01'' + interval ''20'' day' FROM generate_series(1, 3) i \gexec
 \o
 RESET pg_steward.sample_constants;
 SELECT * FROM advice;
 CALL fresh();
 SET pg_steward.sample_constants = on;
 \o /dev/null
-SELECT 'SELECT count(pad) FROM task WHERE at >= timestamptz ''2025-01-05'' AND at < timestamptz ''2025-01-05'' + interval ''10'' minute' FROM generate_series(1, 3) i \gexec
+SELECT 'SELECT count(task) FROM task WHERE at >= timestamptz ''2025-01-01'' AND at < timestamptz ''2025-01-01'' + interval ''10'' minute' FROM generate_series(1, 3) i \gexec
 \o
 RESET pg_steward.sample_constants;
 SELECT * FROM advice;
