@@ -16,13 +16,12 @@
  * of bytes, the search is done by gain per byte, too, and in between, because
  * none of them fills every budget best.
  *
- * Then improvement: drop what is not worth it, exchange one for another, or for
- * several if bytes are short.  In the end, members are exchanged for such that
- * are better at no more cost, and get the keys that were left out because they
- * gain little on average.  Each move takes a few hundred comparisons a
- * statement concerned, so that thousands of candidates are no obstacle; the
- * search ends with the deadline at the latest, and what is chosen by then is
- * valid.
+ * Then improvement: drop what is not worth it, exchange one for another.  In
+ * the end, members are exchanged for such that are better at no more cost, and
+ * get the keys that were left out because they gain little on average.  Each
+ * move takes a few hundred comparisons a statement concerned, so that thousands
+ * of candidates are no obstacle; the search ends with the deadline at the
+ * latest, and what is chosen by then is valid.
  *
  * Copyright (c) 2026, the pg_steward authors
  *
@@ -219,103 +218,6 @@ exchange_one(StewardSearch *search, int member, bool tight, double least,
 	return true;
 }
 
-/* What statements take with what is chosen, and writes for it, in ms a day. */
-static double
-total_ms(StewardAdvice *advice)
-{
-	double		result = 0;
-
-	for (int i = 0; i < advice->nwhatifs; i++)
-		result += advice->whatifs[i].ms;
-	for (int i = 0; i < advice->nchosen; i++)
-		result += advice->candidates[advice->chosen[i]].write_ms;
-	return result;
-}
-
-/* Add or drop one index. */
-static void
-change_one(StewardSearch *search, int candidate, bool add)
-{
-	StewardMove move = {0};
-
-	if (add)
-		move.add[move.nadd++] = candidate;
-	else
-		move.drop[move.ndrop++] = candidate;
-	steward_move_value(search, &move);
-	steward_move_apply(search, &move);
-}
-
-/* Go back to a set that was chosen before. */
-static void
-go_back(StewardSearch *search, const int *chosen, int count)
-{
-	StewardAdvice *advice = search->advice;
-	bool	   *wanted = palloc0(advice->ncandidates * sizeof(bool));
-
-	for (int i = 0; i < count; i++)
-		wanted[chosen[i]] = true;
-	for (int i = advice->nchosen - 1; i >= 0; i--)
-		if (!wanted[advice->chosen[i]])
-			change_one(search, advice->chosen[i], false);
-	for (int i = 0; i < count; i++)
-		if (!advice->candidates[chosen[i]].chosen)
-			change_one(search, chosen[i], true);
-	pfree(wanted);
-}
-
-/*
- * Exchange one member for several: drop it, fill the room by gain per byte, and
- * keep the result if it is better.
- */
-static bool
-reopen(StewardSearch *search, double least)
-{
-	StewardAdvice *advice = search->advice;
-	double		size_power = search->size_power;
-	int			nbefore = advice->nchosen;
-	int		   *before = palloc(Max(nbefore, 1) * sizeof(int));
-	bool		changed = false;
-
-	search->size_power = 1;
-	memcpy(before, advice->chosen, nbefore * sizeof(int));
-	for (int i = 0; i < nbefore && !steward_advice_late(advice); i++)
-	{
-		double		ms = total_ms(advice);
-
-		CHECK_FOR_INTERRUPTS();
-		change_one(search, before[i], false);
-		search->banned = before[i];
-		while (grow(search))
-			 /* until nothing fits */ ;
-		search->banned = -1;
-		while (grow(search))
-			 /* it may have been the best one after all */ ;
-		while (shrink(search))
-			 /* what others made superfluous */ ;
-		if (total_ms(advice) < ms - Max(least, STEWARD_NOISE * ms))
-		{
-			changed = true;
-			break;
-		}
-		go_back(search, before, nbefore);
-	}
-	search->size_power = size_power;
-	pfree(before);
-	return changed;
-}
-
-/* Exchange one member for several while that is better. */
-static bool
-reopen_all(StewardSearch *search, double least)
-{
-	bool		changed = false;
-
-	for (int i = 0; i < MAX_PASSES && reopen(search, least); i++)
-		changed = true;
-	return changed;
-}
-
 /*
  * Exchange members for such that are not, if that gains noticeably: for one of
  * the same table, or any other if the limits leave no room to add it.
@@ -383,6 +285,19 @@ complete(StewardSearch *search)
 	return changed;
 }
 
+/* What statements take with what is chosen, and writes for it, in ms a day. */
+static double
+total_ms(StewardAdvice *advice)
+{
+	double		result = 0;
+
+	for (int i = 0; i < advice->nwhatifs; i++)
+		result += advice->whatifs[i].ms;
+	for (int i = 0; i < advice->nchosen; i++)
+		result += advice->candidates[advice->chosen[i]].write_ms;
+	return result;
+}
+
 /*
  * Choose a set, starting with what is chosen.  What the statements take with
  * it, and writes for it, in ms a day.
@@ -405,9 +320,6 @@ choose_by(StewardAdvice *advice, double size_power)
 		if (steward_advice_late(advice))
 			break;
 		if (exchange(search, search->least * EXCHANGE_SHARE))
-			changed = true;
-		if (search->bytes > TIGHT_SHARE * advice->max_bytes &&
-			reopen_all(search, search->least * EXCHANGE_SHARE))
 			changed = true;
 		if (!changed || steward_advice_late(advice))
 			break;

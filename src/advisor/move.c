@@ -229,7 +229,6 @@ steward_search_create(StewardAdvice *advice)
 	int			n = Max(advice->nwhatifs, 1);
 
 	search->advice = advice;
-	search->banned = -1;
 	search->least = advice->min_gain * steward_time_to_share(advice);
 	search->table_bytes = steward_pool_table_bytes(advice);
 	search->touched = palloc(n * sizeof(int));

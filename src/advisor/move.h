@@ -34,7 +34,6 @@ typedef struct StewardSearch
 	StewardAdvice *advice;
 	double		least;			/* ms a day that an index has to gain */
 	double		size_power;		/* of bytes, by which moves are ranked */
-	int			banned;			/* candidate not to be added, -1: none */
 	double		table_bytes;	/* of all tables with candidates */
 
 	/* statements that a move concerns, while it is valued */

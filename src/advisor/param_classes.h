@@ -37,6 +37,7 @@ typedef struct StewardParamClasses
 	ParamListInfo steady;
 } StewardParamClasses;
 
+/* What the analyzer found out about a parameter. */
 typedef struct StewardParamType
 {
 	Oid			type;			/* InvalidOid: the parameter does not occur */
