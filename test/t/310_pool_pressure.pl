@@ -94,11 +94,10 @@ sub half_open
 my @silent = map { half_open() } 1 .. 8;
 wait_for('SELECT half_open = 8 FROM get_pool_pressure()', '8 half-open connections are counted');
 is(pressure('client_backends'), 1, 'as clients only the caller');
-# and perhaps a session that is just connecting
-wait_for('SELECT max(half_open) >= 8 FROM get_pool_history()', 'the sampler sees them');
-like($node->safe_psql('postgres',
-	q{SELECT recommendation FROM get_pool_recommendations() WHERE topic = 'half open'}),
-	qr/^\d+ connections have not authenticated/, 'and are named in recommendations');
+# a session that is just connecting may be counted with them, but not always
+wait_for('SELECT count(*) > 0 FROM get_pool_history() WHERE half_open = 8', 'the sampler sees them');
+wait_for(q{SELECT recommendation LIKE '8 connections have not authenticated%'
+	  FROM get_pool_recommendations() WHERE topic = 'half open'}, 'and are named in recommendations');
 close $_ foreach @silent;
 wait_for('SELECT half_open = 0 FROM get_pool_pressure()', 'until they are gone');
 
